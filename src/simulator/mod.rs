@@ -1,0 +1,2 @@
+//! In: a description of a fleet. Out: MirrorMakers that fall behind and catch up, behind a real SSH server in this process.
+//! Never: is used by a room that collects, starts a real process.

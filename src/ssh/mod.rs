@@ -1,0 +1,43 @@
+//! In: host settings and one command line. Out: lines of its stdout, lines of its stderr, an end.
+//! Never: knows Kafka, lets two tasks touch one session, accepts a host key that nobody vouched for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// How one mirror host is reached: fully resolved, no defaults left to apply.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Host name or IP address, without a port.
+    pub address: String,
+    /// TCP port of the SSH server.
+    pub port: u16,
+    /// Login name on the mirror host.
+    pub user: String,
+    /// Private key file (PEM RSA, OpenSSH, PKCS#8, ...); `None`: only the agent is asked.
+    pub private_key: Option<PathBuf>,
+    /// Passphrase of `private_key`; `None` where the key is not encrypted.
+    pub passphrase: Option<SecretString>,
+    /// Whether the identities of the agent at `SSH_AUTH_SOCK` are offered, after `private_key`.
+    pub agent: bool,
+    /// The known_hosts file that host keys are compared with.
+    pub known_hosts: PathBuf,
+    /// What is done about a host key that `known_hosts` does not have.
+    pub host_key: HostKeyPolicy,
+    /// Limit of each step of a connection: name resolution, TCP, key exchange, login, opening a channel.
+    pub connect_timeout: Duration,
+    /// After this long without an answer to something we sent, the peer is dead (`TCP_USER_TIMEOUT`).
+    pub dead_after: Duration,
+}
+
+/// What is done about host keys. Changed and revoked keys are refused by every policy; there is no "off".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostKeyPolicy {
+    /// Only keys that `known_hosts` has.
+    Strict,
+    /// A key of a host that `known_hosts` does not have yet is added to the file, and its fingerprint logged.
+    AcceptNew,
+    /// Only the key with this fingerprint, as `ssh-keygen -lf` prints it (`SHA256:...`).
+    Pinned(String),
+}
