@@ -28,5 +28,6 @@ pub mod cli;
 
 // Corridors any room may use.
 pub mod backoff;
+pub mod finding;
 pub mod shutdown;
 pub mod telemetry;

@@ -1,0 +1,3 @@
+//! Tests on real parts: OpenSSH, Kafka with MirrorMaker, Elasticsearch. `tests/run` starts them.
+
+fn main() {}
