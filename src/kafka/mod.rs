@@ -58,6 +58,42 @@ pub enum Outcome {
     SshError,
 }
 
+impl Outcome {
+    /// Every outcome, best first; the discriminant of each is its place here.
+    pub const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::NoRows,
+        Self::GroupMissing,
+        Self::CliError,
+        Self::Timeout,
+        Self::SshError,
+    ];
+
+    /// The word in documents, logs and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NoRows => "no_rows",
+            Self::GroupMissing => "group_missing",
+            Self::CliError => "cli_error",
+            Self::Timeout => "timeout",
+            Self::SshError => "ssh_error",
+        }
+    }
+}
+
+impl GroupState {
+    /// The word in documents, logs and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Empty => "empty",
+            Self::Rebalancing => "rebalancing",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// State of the consumer group, as far as the CLI's messages tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
