@@ -1,5 +1,6 @@
 //! The simulated fleet behind its SSH server, driven by the `ssh` program: another implementation than the collector's.
 
+#![allow(clippy::unwrap_used)] // helper functions of tests, which clippy does not know as tests
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
