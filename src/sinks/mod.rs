@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+pub mod elasticsearch;
+
 /// What became of one record of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
