@@ -7,7 +7,9 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use mirrorlag::simulator::table::{self, CliVersion};
+use mirrorlag::kafka::{self, Describe, Jvm, RoundText};
+use mirrorlag::sample::partitions_of;
+use mirrorlag::simulator::table::{self, CliVersion, TableRow};
 use mirrorlag::simulator::{Access, CONSUMER_GROUPS, Fleet, FleetSettings};
 
 /// Longer than anything here takes on a loaded machine; a test that reaches it has failed.
@@ -37,11 +39,21 @@ fn ssh(access: &Access, port: u16) -> Command {
     ssh
 }
 
+/// The collector's own command line: the contract between it and the simulator.
 fn loop_command(lease: u64, group: &str) -> String {
-    format!(
-        "exec /bin/sh -c 'while tick; do :; done' sh m4rk {lease} 30 '' light {CONSUMER_GROUPS} \
-         --bootstrap-server b1:9092 --describe --group '{group}'"
-    )
+    let settings = kafka::Settings {
+        consumer_groups: CONSUMER_GROUPS.to_owned(),
+        java_home: None,
+        jvm: Jvm::Light,
+        timeout: None,
+    };
+    let describe = Describe {
+        group: group.to_owned(),
+        bootstrap_servers: vec!["b1:9092".to_owned()],
+        command_config: Some("/etc/kafka/client.properties".to_owned()),
+        limit: Duration::from_secs(30),
+    };
+    kafka::loop_command(&settings, &describe, Duration::from_secs(lease), "m4rk").unwrap()
 }
 
 /// A remote loop under the `ssh` program.
@@ -166,10 +178,41 @@ async fn a_loop_prints_exactly_the_numbers_that_the_fleet_expects() {
             // The line feed before the marker ends an open row, or is one blank line more.
             let expected = table::render(version, group, &rows);
             assert_eq!(stdout.trim_matches('\n'), expected.trim_matches('\n'));
+            assert_reads_as(&stdout, group, &rows);
         }
         assert_eq!(remote.finish(), 0, "end of file ends the loop");
     }
     fleet.stop().await;
+}
+
+/// What the collector reads from `stdout` is every row, with the offsets and the owner that the fleet expects.
+fn assert_reads_as(stdout: &str, group: &str, expected: &[TableRow]) {
+    let round = RoundText {
+        stdout: stdout.to_owned(),
+        ..RoundText::default()
+    };
+    let description = kafka::read(group, &round);
+    assert_eq!(
+        (&description.failure, &description.problems),
+        (&None, &vec![])
+    );
+    assert_eq!(description.rows.len(), expected.len());
+    for row in expected {
+        let of_topic = description.rows.iter().filter(|r| r.topic == row.topic);
+        let partitions = partitions_of(of_topic);
+        let read = partitions
+            .iter()
+            .find(|p| p.partition == row.partition)
+            .unwrap();
+        assert_eq!(
+            (read.current_offset, read.log_end_offset, read.lag),
+            (row.current_offset, row.log_end_offset, row.lag)
+        );
+        assert_eq!(
+            (&read.consumer_id, &read.consumer_host, &read.client_id),
+            (&row.consumer_id, &row.consumer_host, &row.client_id)
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
