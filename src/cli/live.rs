@@ -21,7 +21,7 @@ const STEADY_SHARE: f64 = 0.1;
 /// Terminal cells of the longest bar.
 const BAR_WIDTH: usize = 10;
 
-/// From this width on there is room for bar and trend beside everything else.
+/// From this width on there is room for the bar, and for the trend as a number and not only as its sign.
 const WIDE: usize = 104;
 
 /// Lines around the table: heading, two blank ones, and the line of titles.
@@ -172,7 +172,10 @@ impl Live {
                     name, group, host, partitions, total, bar, trend, max, outcome, age,
                 ]
             } else {
-                vec![name, group, host, partitions, total, max, outcome, age]
+                let sign = Cell::new(trend.sign(), trend.mood());
+                vec![
+                    name, group, host, partitions, total, sign, max, outcome, age,
+                ]
             }
         });
         rows.collect()
@@ -217,40 +220,56 @@ impl Trend {
         }
     }
 
-    fn cell(self) -> Cell {
-        let word = self.word();
+    fn sign(self) -> &'static str {
         match self {
-            Self::Unknown => Cell::plain(word),
-            Self::Steady => Cell::new(word, Mood::Dim),
-            Self::Rising(_) => Cell::new(format!("▲ {word}"), Mood::Notice),
-            Self::Falling(_) => Cell::new(format!("▼ {word}"), Mood::Good),
+            Self::Unknown | Self::Steady => "",
+            Self::Rising(_) => "▲",
+            Self::Falling(_) => "▼",
         }
+    }
+
+    fn mood(self) -> Mood {
+        match self {
+            Self::Unknown => Mood::Plain,
+            Self::Steady => Mood::Dim,
+            Self::Rising(_) => Mood::Notice,
+            Self::Falling(_) => Mood::Good,
+        }
+    }
+
+    fn cell(self) -> Cell {
+        let text = format!("{} {}", self.sign(), self.word());
+        Cell::new(text.trim_start(), self.mood())
     }
 }
 
 fn columns_of(is_wide: bool) -> &'static [Column] {
-    const NARROW: [Column; 8] = table::COLUMNS;
+    const fn untitled() -> Column {
+        table::text("", None)
+    }
+    const ALL: [Column; 8] = table::COLUMNS;
+    const NARROW: [Column; 9] = [
+        ALL[0],
+        ALL[1],
+        ALL[2],
+        ALL[3],
+        ALL[4],
+        untitled(),
+        ALL[5],
+        ALL[6],
+        ALL[7],
+    ];
     const WIDE: [Column; 10] = [
-        NARROW[0],
-        NARROW[1],
-        NARROW[2],
-        NARROW[3],
-        NARROW[4],
-        Column {
-            title: "",
-            short_title: "",
-            right: false,
-            narrowest: None,
-        },
-        Column {
-            title: "TREND",
-            short_title: "TREND",
-            right: false,
-            narrowest: None,
-        },
-        NARROW[5],
-        NARROW[6],
-        NARROW[7],
+        ALL[0],
+        ALL[1],
+        ALL[2],
+        ALL[3],
+        ALL[4],
+        untitled(),
+        table::text("TREND", None),
+        ALL[5],
+        ALL[6],
+        ALL[7],
     ];
     if is_wide { &WIDE } else { &NARROW }
 }

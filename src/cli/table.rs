@@ -10,29 +10,28 @@ use crate::sample::Sample;
 /// Least width of a column of names: `oasis-g…` still tells groups apart.
 const NAME_NARROWEST: usize = 8;
 
+/// Least width of the outcome: `ok, rebalancing` and `group_missing` whole.
+const OUTCOME_NARROWEST: usize = 15;
+
 /// Columns of every table of samples.
 pub(super) const COLUMNS: [Column; 8] = [
-    name("TOPIC"),
-    name("GROUP"),
-    name("HOST"),
+    text("TOPIC", Some(NAME_NARROWEST)),
+    text("GROUP", Some(NAME_NARROWEST)),
+    text("HOST", Some(NAME_NARROWEST)),
     number("PARTITIONS", "PART"),
     number("LAG TOTAL", "LAG"),
     number("LAG MAX", "MAX"),
-    Column {
-        title: "OUTCOME",
-        short_title: "OUTCOME",
-        right: false,
-        narrowest: Some(15), // `ok, rebalancing` whole
-    },
+    text("OUTCOME", Some(OUTCOME_NARROWEST)),
     number("AGE", "AGE"),
 ];
 
-const fn name(title: &'static str) -> Column {
+/// A column of words.
+pub(super) const fn text(title: &'static str, narrowest: Option<usize>) -> Column {
     Column {
         title,
         short_title: title,
         right: false,
-        narrowest: Some(NAME_NARROWEST),
+        narrowest,
     }
 }
 

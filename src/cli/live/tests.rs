@@ -79,11 +79,11 @@ Ctrl-C ends";
 }
 
 #[test]
-fn a_screen_of_80_by_24_has_every_column_but_bar_and_trend() {
+fn a_screen_of_80_by_24_has_every_column_but_the_bar_and_of_the_trend_the_sign() {
     let lines = screen(&live(), 80, 24);
     assert_eq!(
         lines[3],
-        "orders    oasis  east-1           1        700  700 (p0)  ok          2s"
+        "orders    oasis  east-1           1        700  ▲  700 (p0)  ok          2s"
     );
 }
 
@@ -96,7 +96,10 @@ fn a_screen_never_outgrows_the_terminal() {
     for (width, height) in [(1, 1), (20, 5), (80, 24), (80, 10), (200, 60)] {
         let lines = screen(&live, width, height);
         assert!(lines.len() <= height, "{height}: {}", lines.len());
-        assert!(lines.iter().all(|line| line.width() <= width));
+        assert!(
+            lines.iter().all(|line| line.width() <= width),
+            "{width}: {lines:#?}"
+        );
     }
     let lines = screen(&live, 80, 24);
     assert!(
