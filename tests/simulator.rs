@@ -7,7 +7,9 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use mirrorlag::simulator::table::{self, CliVersion};
+use mirrorlag::kafka::{self, Describe, Jvm, RoundText};
+use mirrorlag::sample::partitions_of;
+use mirrorlag::simulator::table::{self, CliVersion, TableRow};
 use mirrorlag::simulator::{Access, CONSUMER_GROUPS, Fleet, FleetSettings};
 
 /// Longer than anything here takes on a loaded machine; a test that reaches it has failed.
@@ -37,11 +39,21 @@ fn ssh(access: &Access, port: u16) -> Command {
     ssh
 }
 
+/// The collector's own command line: the contract between it and the simulator.
 fn loop_command(lease: u64, group: &str) -> String {
-    format!(
-        "exec /bin/sh -c 'while tick; do :; done' sh m4rk {lease} 30 '' light {CONSUMER_GROUPS} \
-         --bootstrap-server b1:9092 --describe --group '{group}'"
-    )
+    let settings = kafka::Settings {
+        consumer_groups: CONSUMER_GROUPS.to_owned(),
+        java_home: None,
+        jvm: Jvm::Light,
+        timeout: None,
+    };
+    let describe = Describe {
+        group: group.to_owned(),
+        bootstrap_servers: vec!["b1:9092".to_owned()],
+        command_config: Some("/etc/kafka/client.properties".to_owned()),
+        limit: Duration::from_secs(30),
+    };
+    kafka::loop_command(&settings, &describe, Duration::from_secs(lease), "m4rk").unwrap()
 }
 
 /// A remote loop under the `ssh` program.
@@ -149,10 +161,10 @@ async fn a_loop_prints_exactly_the_numbers_that_the_fleet_expects() {
     let folder = tempfile::tempdir().unwrap();
     let fleet = fleet(folder.path()).await;
     for (host, group, version) in [
-        ("mm-east-1", "oasis-group", CliVersion::V2_3),
-        ("mm-east-2", "oasis-mirror", CliVersion::V3_8),
-        ("mm-west-1", "inventory-mirror", CliVersion::V0_10_2),
-        ("mm-west-2", "audit-mirror", CliVersion::V4_0),
+        ("east-1", "oasis", CliVersion::V2_3),
+        ("east-2", "web", CliVersion::V3_8),
+        ("west-1", "inventory-mirror", CliVersion::V0_10_2),
+        ("west-2", "audit", CliVersion::V4_0),
     ] {
         let mut remote = Loop::start(&fleet, host, 90, group);
         remote.until("m4rk hello timeout");
@@ -166,10 +178,41 @@ async fn a_loop_prints_exactly_the_numbers_that_the_fleet_expects() {
             // The line feed before the marker ends an open row, or is one blank line more.
             let expected = table::render(version, group, &rows);
             assert_eq!(stdout.trim_matches('\n'), expected.trim_matches('\n'));
+            assert_reads_as(&stdout, group, &rows);
         }
         assert_eq!(remote.finish(), 0, "end of file ends the loop");
     }
     fleet.stop().await;
+}
+
+/// What the collector reads from `stdout` is every row, with the offsets and the owner that the fleet expects.
+fn assert_reads_as(stdout: &str, group: &str, expected: &[TableRow]) {
+    let round = RoundText {
+        stdout: stdout.to_owned(),
+        ..RoundText::default()
+    };
+    let description = kafka::read(group, &round);
+    assert_eq!(
+        (&description.failure, &description.problems),
+        (&None, &vec![])
+    );
+    assert_eq!(description.rows.len(), expected.len());
+    for row in expected {
+        let of_topic = description.rows.iter().filter(|r| r.topic == row.topic);
+        let partitions = partitions_of(of_topic);
+        let read = partitions
+            .iter()
+            .find(|p| p.partition == row.partition)
+            .unwrap();
+        assert_eq!(
+            (read.current_offset, read.log_end_offset, read.lag),
+            (row.current_offset, row.log_end_offset, row.lag)
+        );
+        assert_eq!(
+            (&read.consumer_id, &read.consumer_host, &read.client_id),
+            (&row.consumer_id, &row.consumer_host, &row.client_id)
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,14 +222,14 @@ async fn state_messages_come_on_stderr_in_their_round() {
     fleet.hold_time(Duration::from_secs(11));
     for (host, group, message) in [
         (
-            "mm-east-2",
-            "oasis-mirror",
-            "Warning: Consumer group 'oasis-mirror' is rebalancing.",
+            "east-2",
+            "web",
+            "Warning: Consumer group 'web' is rebalancing.",
         ),
         (
-            "mm-west-2",
-            "legacy-mirror",
-            "Consumer group 'legacy-mirror' has no active members.",
+            "west-2",
+            "legacy",
+            "Consumer group 'legacy' has no active members.",
         ),
     ] {
         let mut remote = Loop::start(&fleet, host, 90, group);
@@ -196,7 +239,7 @@ async fn state_messages_come_on_stderr_in_their_round() {
         assert!(stderr.contains(message), "{stderr}");
         assert!(stdout.contains("CURRENT-OFFSET"), "{stdout}");
     }
-    let mut remote = Loop::start(&fleet, "mm-west-2", 90, "nobody");
+    let mut remote = Loop::start(&fleet, "west-2", 90, "nobody");
     remote.until("m4rk hello");
     remote.tick("1\n");
     let (stdout, _) = remote.until("m4rk 1 0");
@@ -235,7 +278,7 @@ async fn only_the_fleets_own_key_and_user_log_in() {
     let other = tempfile::tempdir().unwrap();
     let foreign = Fleet::start(FleetSettings::uniform(1, other.path().to_owned(), 1, 1, 1));
     let foreign = foreign.await.unwrap();
-    let port = fleet.port("mm-east-1").unwrap();
+    let port = fleet.port("east-1").unwrap();
     let mut wrong_key = fleet.access().clone();
     wrong_key.private_key = foreign.access().private_key.clone();
     let mut wrong_user = fleet.access().clone();
@@ -245,7 +288,7 @@ async fn only_the_fleets_own_key_and_user_log_in() {
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(said.contains("Permission denied (publickey)"), "{said}");
     }
-    assert_eq!(fleet.counts("mm-east-1").logins, 0);
+    assert_eq!(fleet.counts("east-1").logins, 0);
     // The right ones log in, and an unknown command is answered as a shell would.
     let answered = run(ssh(fleet.access(), port), "uname -a");
     assert_eq!(answered.status.code(), Some(127));
@@ -253,14 +296,14 @@ async fn only_the_fleets_own_key_and_user_log_in() {
         String::from_utf8_lossy(&answered.stderr),
         "sh: 1: uname: not found\n"
     );
-    assert_eq!(fleet.counts("mm-east-1").logins, 1);
+    assert_eq!(fleet.counts("east-1").logins, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_goes_down_cuts_its_loops_and_takes_logins_again_later() {
     let folder = tempfile::tempdir().unwrap();
     let fleet = fleet(folder.path()).await;
-    let (host, group) = ("mm-west-1", "inventory-mirror");
+    let (host, group) = ("west-1", "inventory-mirror");
     let mut remote = Loop::start(&fleet, host, 90, group);
     remote.until("m4rk hello");
     assert_eq!(fleet.counts(host).loops, 1);
@@ -286,12 +329,12 @@ async fn an_outage_of_the_settings_comes_and_goes_with_the_fleets_time() {
     let settings = FleetSettings::demonstration(11, folder.path().to_owned());
     let fleet = Fleet::start(settings).await.unwrap();
     fleet.hold_time(Duration::from_secs(1));
-    let mut remote = Loop::start(&fleet, "mm-west-1", 90, "inventory-mirror");
+    let mut remote = Loop::start(&fleet, "west-1", 90, "inventory-mirror");
     remote.until("m4rk hello");
     fleet.hold_time(Duration::from_secs(19));
     assert_eq!(remote.wait(), 255);
     fleet.hold_time(Duration::from_secs(25));
-    let remote = Loop::start(&fleet, "mm-west-1", 90, "inventory-mirror");
+    let remote = Loop::start(&fleet, "west-1", 90, "inventory-mirror");
     remote.until("m4rk hello");
     fleet.stop().await;
 }
@@ -301,10 +344,10 @@ async fn a_loop_ends_with_its_lease_though_its_input_is_open() {
     let folder = tempfile::tempdir().unwrap();
     let fleet = fleet(folder.path()).await;
     let started = Instant::now();
-    let mut remote = Loop::start(&fleet, "mm-east-1", 1, "oasis-group");
+    let mut remote = Loop::start(&fleet, "east-1", 1, "oasis");
     remote.until("m4rk hello");
     assert_eq!(remote.wait(), 0);
     assert!(started.elapsed() >= Duration::from_secs(1));
-    wait_for("the loop is gone", || fleet.counts("mm-east-1").loops == 0);
+    wait_for("the loop is gone", || fleet.counts("east-1").loops == 0);
     fleet.stop().await;
 }

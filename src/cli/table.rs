@@ -10,29 +10,28 @@ use crate::sample::Sample;
 /// Least width of a column of names: `oasis-g…` still tells groups apart.
 const NAME_NARROWEST: usize = 8;
 
+/// Least width of the outcome: `ok, rebalancing` and `group_missing` whole.
+const OUTCOME_NARROWEST: usize = 15;
+
 /// Columns of every table of samples.
 pub(super) const COLUMNS: [Column; 8] = [
-    name("TOPIC"),
-    name("GROUP"),
-    name("HOST"),
+    text("TOPIC", Some(NAME_NARROWEST)),
+    text("GROUP", Some(NAME_NARROWEST)),
+    text("HOST", Some(NAME_NARROWEST)),
     number("PARTITIONS", "PART"),
     number("LAG TOTAL", "LAG"),
     number("LAG MAX", "MAX"),
-    Column {
-        title: "OUTCOME",
-        short_title: "OUTCOME",
-        right: false,
-        narrowest: Some(15), // `ok, rebalancing` whole
-    },
+    text("OUTCOME", Some(OUTCOME_NARROWEST)),
     number("AGE", "AGE"),
 ];
 
-const fn name(title: &'static str) -> Column {
+/// A column of words.
+pub(super) const fn text(title: &'static str, narrowest: Option<usize>) -> Column {
     Column {
         title,
         short_title: title,
         right: false,
-        narrowest: Some(NAME_NARROWEST),
+        narrowest,
     }
 }
 
@@ -134,17 +133,9 @@ fn lag_max(sample: &Sample) -> String {
 
 /// The words of the documents; beside `ok` the state of the group where it is not the usual one.
 fn outcome(sample: &Sample) -> (String, Mood) {
-    let outcome = match sample.outcome {
-        Outcome::Ok => "ok",
-        Outcome::NoRows => "no_rows",
-        Outcome::GroupMissing => "group_missing",
-        Outcome::CliError => "cli_error",
-        Outcome::Timeout => "timeout",
-        Outcome::SshError => "ssh_error",
-    };
+    let outcome = outcome_word(sample.outcome);
     let state = match sample.group_state {
-        GroupState::Empty => Some("empty"),
-        GroupState::Rebalancing => Some("rebalancing"),
+        GroupState::Empty | GroupState::Rebalancing => Some(state_word(sample.group_state)),
         GroupState::Stable | GroupState::Unknown => None,
     };
     let mood = match (sample.outcome, state) {
@@ -155,6 +146,26 @@ fn outcome(sample: &Sample) -> (String, Mood) {
     match state {
         Some(state) => (format!("{outcome}, {state}"), mood),
         None => (outcome.to_owned(), mood),
+    }
+}
+
+pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::NoRows => "no_rows",
+        Outcome::GroupMissing => "group_missing",
+        Outcome::CliError => "cli_error",
+        Outcome::Timeout => "timeout",
+        Outcome::SshError => "ssh_error",
+    }
+}
+
+pub(super) fn state_word(state: GroupState) -> &'static str {
+    match state {
+        GroupState::Stable => "stable",
+        GroupState::Empty => "empty",
+        GroupState::Rebalancing => "rebalancing",
+        GroupState::Unknown => "unknown",
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub key: String,
+    /// The line of the first entry of its section with the same key; such a second entry has no effect.
+    pub first_line: Option<usize>,
     pub line: usize,
     pub column: usize,
     pub value: Node,
@@ -67,10 +69,10 @@ pub(super) fn parse(text: &str, report: &Report) -> Result<Node, Reported> {
     {
         return Err(syntax_error(&error, report));
     }
-    let (masked, marked) = load_without_duplicates(text, report)?;
+    let (masked, marked, twice) = load_without_duplicates(text, report)?;
     let typed =
         serde_yaml::from_str::<Yaml>(&masked).map_err(|error| syntax_error(&error, report))?;
-    join(&marked, &typed).ok_or_else(|| {
+    join(&marked, &typed, &twice).ok_or_else(|| {
         report.error(
             &Place::default(),
             "two YAML readers disagree on it",
@@ -99,26 +101,38 @@ fn syntax_error(error: &serde_yaml::Error, report: &Report) -> Reported {
     report.error(&place, format!("not YAML: {what}"), mend)
 }
 
-/// Reports each key that is written twice and hides it, so that the rest of the file is still read.
-fn load_without_duplicates(text: &str, report: &Report) -> Result<(String, Marked), Reported> {
+/// A key that its section has already: its name, and the line of the first.
+struct Twice {
+    key: String,
+    first_line: usize,
+}
+
+/// Gives each key that is written twice a name of its own, so that the rest of the file is still read.
+fn load_without_duplicates(
+    text: &str,
+    report: &Report,
+) -> Result<(String, Marked, Vec<Twice>), Reported> {
     let mut text = text.to_owned();
-    for mask in MASK_FIRST.. {
+    let mut twice = Vec::new();
+    loop {
         let options = LoaderOptions::default()
             .error_on_duplicate_keys(true)
             .prevent_coercion(true);
         let error = match marked_yaml::parse_yaml_with_options(0, &text, options) {
-            Ok(node) => return Ok((text, node)),
+            Ok(node) => return Ok((text, node, twice)),
             Err(error) => error,
         };
-        let reported = report_load_error(&error, report);
-        let LoadError::DuplicateKey(keys) = error else {
-            return Err(reported);
+        let LoadError::DuplicateKey(keys) = &error else {
+            return Err(report_load_error(&error, report));
         };
-        if mask - MASK_FIRST >= DUPLICATE_KEYS_MAX as u32 || !hide(&mut text, &keys.key, mask) {
-            return Err(reported);
+        if twice.len() >= DUPLICATE_KEYS_MAX || !hide(&mut text, &keys.key, twice.len()) {
+            return Err(report_load_error(&error, report));
         }
+        twice.push(Twice {
+            key: keys.key.as_str().to_owned(),
+            first_line: position(keys.prev_key.span()).0,
+        });
     }
-    Err(Reported)
 }
 
 fn report_load_error(error: &LoadError, report: &Report) -> Reported {
@@ -129,12 +143,11 @@ fn report_load_error(error: &LoadError, report: &Report) -> Reported {
     };
     match error {
         LoadError::DuplicateKey(keys) => {
-            let first = keys.prev_key.span().start().map_or(0, |m| m.line());
             let place = keys.key.span().start().map(|m| at(m, keys.key.as_str()));
-            report.error(
+            written_twice(
+                report,
                 &place.unwrap_or_default(),
-                format!("is written twice in one section, first on line {first}"),
-                "keep one of the two",
+                position(keys.prev_key.span()).0,
             )
         }
         LoadError::TopLevelMustBeMapping(m) | LoadError::TopLevelMustBeSequence(m) => report.error(
@@ -161,12 +174,21 @@ fn report_load_error(error: &LoadError, report: &Report) -> Reported {
     }
 }
 
+pub(super) fn written_twice(report: &Report, place: &Place, first_line: usize) -> Reported {
+    report.error(
+        place,
+        format!("is written twice in one section, first on line {first_line}"),
+        "keep one of the two",
+    )
+}
+
 /// Overwrites the key with a name of the same length that nobody else has; false where the text cannot be found.
-fn hide(text: &mut String, key: &MarkedScalarNode, mask: u32) -> bool {
+fn hide(text: &mut String, key: &MarkedScalarNode, number: usize) -> bool {
     let Some(start) = key.span().start().map(|marker| marker.character()) else {
         return false;
     };
-    let Some(first) = char::from_u32(mask) else {
+    let mask = u32::try_from(number).ok().map(|number| MASK_FIRST + number);
+    let Some(first) = mask.and_then(char::from_u32) else {
         return false;
     };
     let mut chars: Vec<char> = text.chars().collect();
@@ -186,37 +208,43 @@ fn hide(text: &mut String, key: &MarkedScalarNode, mask: u32) -> bool {
     true
 }
 
-fn is_hidden(key: &str) -> bool {
-    let last = MASK_FIRST + DUPLICATE_KEYS_MAX as u32;
-    key.chars()
-        .next()
-        .is_some_and(|first| (MASK_FIRST..=last).contains(&u32::from(first)))
+/// The number that `hide` gave to this key.
+fn hidden_number(key: &str) -> Option<usize> {
+    let first = u32::from(key.chars().next()?);
+    usize::try_from(first.checked_sub(MASK_FIRST)?).ok()
 }
 
 /// Walks both trees at once; `None` where their shapes differ.
-fn join(marked: &Marked, typed: &Yaml) -> Option<Node> {
-    let (line, column) = position(marked.span());
+fn join(marked: &Marked, typed: &Yaml, twice: &[Twice]) -> Option<Node> {
+    let (mut line, mut column) = position(marked.span());
     let kind = match (marked, typed) {
         (Marked::Scalar(_), Yaml::Sequence(_) | Yaml::Mapping(_) | Yaml::Tagged(_)) => return None,
         (Marked::Scalar(_), scalar) => Kind::Scalar(scalar.clone()),
         (Marked::Sequence(items), Yaml::Sequence(values)) if items.len() == values.len() => {
             let items = items.iter().zip(values);
-            Kind::List(items.map(|(m, t)| join(m, t)).collect::<Option<_>>()?)
+            Kind::List(
+                items
+                    .map(|(m, t)| join(m, t, twice))
+                    .collect::<Option<_>>()?,
+            )
         }
         (Marked::Mapping(items), Yaml::Mapping(values)) if items.len() == values.len() => {
             let mut entries = Vec::with_capacity(items.len());
             for ((key, value), (_, typed)) in items.iter().zip(values) {
-                let value = join(value, typed)?;
-                if is_hidden(key.as_str()) {
-                    continue;
-                }
+                let value = join(value, typed, twice)?;
+                let hidden = hidden_number(key.as_str()).and_then(|number| twice.get(number));
                 let (line, column) = position(key.span());
                 entries.push(Entry {
-                    key: key.as_str().to_owned(),
+                    key: hidden.map_or(key.as_str(), |twice| &twice.key).to_owned(),
+                    first_line: hidden.map(|twice| twice.first_line),
                     line,
                     column,
                     value,
                 });
+            }
+            // The reader's own mark of a mapping stands behind its first key.
+            if let Some(first) = entries.first() {
+                (line, column) = (first.line, first.column);
             }
             Kind::Section(entries)
         }

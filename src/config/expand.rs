@@ -80,6 +80,23 @@ impl Reader<'_> {
         })?;
         Ok(PathBuf::from(home).join(below_home))
     }
+
+    /// Warns of a file with a secret that every user of this machine may read.
+    pub fn warn_if_world_readable(&self, file: &At<PathBuf>) {
+        use std::os::unix::fs::PermissionsExt;
+        let Ok(metadata) = std::fs::metadata(&file.value) else {
+            return;
+        };
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o007 != 0 {
+            let path = file.value.display();
+            self.report.warn(
+                &file.place,
+                format!("{path} is open to every user of this machine (mode {mode:04o})"),
+                format!("chmod 600 {path}"),
+            );
+        }
+    }
 }
 
 impl Section<'_> {
@@ -102,23 +119,6 @@ impl Section<'_> {
                 Err(error) => Err(cannot_read(path, &error)),
             }
         })
-    }
-
-    /// Warns of a file with a secret that every user of this machine may read.
-    pub fn warn_if_world_readable(&self, file: &At<PathBuf>) {
-        use std::os::unix::fs::PermissionsExt;
-        let Ok(metadata) = std::fs::metadata(&file.value) else {
-            return;
-        };
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o007 != 0 {
-            let path = file.value.display();
-            self.reader.report.warn(
-                &file.place,
-                format!("{path} is open to every user of this machine (mode {mode:04o})"),
-                format!("chmod 600 {path}"),
-            );
-        }
     }
 }
 

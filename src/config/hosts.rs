@@ -46,8 +46,6 @@ impl Keys {
     pub fn read(section: &Section<'_>) -> Self {
         let reader = section.reader;
         let address = reader.expanded(section.text("address"));
-        let ssh = section.section("ssh", ssh::KEYS).and_then(Result::ok);
-        let kafka = section.section("kafka", kafka::KEYS).and_then(Result::ok);
         Self {
             address: reader.refine(address, |text| names::address(text)),
             port: section.number("port", 1..=u64::from(u16::MAX)),
@@ -60,12 +58,16 @@ impl Keys {
             }),
             describes_per_host: section.number("describes_per_host", 1..=DESCRIBES_PER_HOST_MAX),
             handshakes_per_host: section.number("handshakes_per_host", 1..=HANDSHAKES_PER_HOST_MAX),
-            ssh: ssh
-                .map(|section| ssh::Keys::read(&section))
-                .unwrap_or_default(),
-            kafka: kafka
-                .map(|section| kafka::Keys::read(&section))
-                .unwrap_or_default(),
+            ssh: match section.section("ssh", ssh::KEYS) {
+                Some(Ok(section)) => ssh::Keys::read(&section),
+                Some(Err(Reported)) => ssh::Keys::reported(),
+                None => ssh::Keys::default(),
+            },
+            kafka: match section.section("kafka", kafka::KEYS) {
+                Some(Ok(section)) => kafka::Keys::read(&section),
+                Some(Err(Reported)) => kafka::Keys::reported(),
+                None => kafka::Keys::default(),
+            },
         }
     }
 
@@ -134,16 +136,12 @@ pub(super) fn read(file: &Section<'_>, defaults: &Keys) -> MirrorHosts {
     let reader = file.reader;
     let mut found = MirrorHosts::default();
     let Some(entry) = file.entry("mirror_hosts") else {
-        let mend = "name at least one: mirror_hosts: {mm-1: {address: 10.0.0.11}}";
-        reader.report.error(
-            &Place {
-                line: 1,
-                column: 1,
-                key: "mirror_hosts".to_owned(),
-            },
-            "is missing",
-            mend,
-        );
+        if !file.has("mirror_hosts") {
+            let mend = "name at least one: mirror_hosts: {mm-1: {address: 10.0.0.11}}";
+            reader
+                .report
+                .error(&file.place, "has no mirror_hosts:", mend);
+        }
         return found;
     };
     let place = file.place_of(entry);
@@ -154,7 +152,7 @@ pub(super) fn read(file: &Section<'_>, defaults: &Keys) -> MirrorHosts {
         let mend = "name at least one: mm-1: {address: 10.0.0.11}";
         reader.report.error(&place, "is empty", mend);
     }
-    for entry in hosts.entries {
+    for entry in hosts.entries.iter().filter(|e| e.first_line.is_none()) {
         let place = hosts.place_of(entry);
         if let Err((what, mend)) = names::mirror_host(&entry.key) {
             reader.report.error(&place, what, mend);

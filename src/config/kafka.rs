@@ -46,6 +46,14 @@ impl Keys {
         }
     }
 
+    /// The keys of a section that could not be read: none of them is missing.
+    pub fn reported() -> Self {
+        Self {
+            consumer_groups: Some(Err(Reported)),
+            ..Self::default()
+        }
+    }
+
     /// These keys, and those of `defaults` where there is none.
     pub fn or(self, defaults: &Self) -> Self {
         let defaults = defaults.clone();

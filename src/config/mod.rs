@@ -121,6 +121,10 @@ fn read(
         schema: SCHEMA,
     };
     let file = section::Section::open(&reader, &root, whole_file, TOP_KEYS)?;
+    if file.entries.is_empty() {
+        let mend = "begin with a copy of config/mirrorlag.minimal.yaml";
+        return Err(report.error(&file.place, "is empty", mend));
+    }
     let defaults_keys: Vec<&str> = hosts::KEYS
         .iter()
         .chain(sources::TOPIC_KEYS)
@@ -165,3 +169,6 @@ fn read_text(path: &Path) -> Result<String, (String, String)> {
         Ok(_) => Ok(text.trim_start_matches('\u{feff}').to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,7 @@ impl Family<'_> {
                     && first.describe.command_config == source.describe.command_config
             });
             match same {
+                Some((.., topics)) if topics.contains(&topic.as_str()) => {}
                 Some((.., topics)) => topics.push(topic),
                 None => asked.push((source, &entry.place, vec![topic])),
             }

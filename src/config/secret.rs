@@ -25,7 +25,7 @@ impl Section<'_> {
                     .judge(&variable, |variable| self.from_variable(variable)),
             ),
             (None, Some(Ok(path))) => {
-                self.warn_if_world_readable(&path);
+                self.reader.warn_if_world_readable(&path);
                 Some(self.reader.judge(&path, |path| from_file_at(path)))
             }
             (Some(Err(reported)), None) | (None, Some(Err(reported))) => Some(Err(reported)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_yaml::Value as Yaml;
 
-use super::document::{Entry, Kind, Node};
+use super::document::{Entry, Kind, Node, written_twice};
 use super::problem::{Place, Report, Reported};
 
 /// A value and where it was written.
@@ -37,6 +37,8 @@ pub(super) struct Section<'a> {
     pub reader: &'a Reader<'a>,
     pub place: Place,
     pub entries: &'a [Entry],
+    /// Keys that were most likely meant by unknown ones: those are not missing.
+    meant: Vec<String>,
 }
 
 impl<'a> Section<'a> {
@@ -47,10 +49,11 @@ impl<'a> Section<'a> {
         place: Place,
         known: &[&str],
     ) -> Result<Self, Reported> {
-        let section = Self::open_names(reader, node, place)?;
+        let mut section = Self::open_names(reader, node, place)?;
         for entry in section.entries {
             if !known.contains(&entry.key.as_str()) {
-                unknown_key(&section, entry, known);
+                let meant = unknown_key(&section, entry, known);
+                section.meant.extend(meant);
             }
         }
         Ok(section)
@@ -67,19 +70,36 @@ impl<'a> Section<'a> {
             _ if node.is_empty() => &[],
             _ => {
                 let what = format!("is {}", node.name());
-                let mend = "write its keys below it, indented, as config/mirrorlag.yaml does";
+                let mend = "write its keys below it, indented, or {} for none";
                 return Err(reader.report.error(&place, what, mend));
             }
         };
-        Ok(Self {
+        let section = Self {
             reader,
             place,
             entries,
-        })
+            meant: Vec::new(),
+        };
+        for entry in entries {
+            if let Some(first_line) = entry.first_line {
+                written_twice(reader.report, &section.place_of(entry), first_line);
+            }
+        }
+        Ok(section)
     }
 
     pub fn entry(&self, key: &str) -> Option<&'a Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
+        let mut entries = self.entries.iter();
+        entries.find(|entry| entry.key == key && entry.first_line.is_none())
+    }
+
+    /// Whether the key is there, or was meant by one that is.
+    pub fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some() || self.is_meant(key)
+    }
+
+    fn is_meant(&self, key: &str) -> bool {
+        self.meant.iter().any(|meant| meant == key)
     }
 
     /// Where the key stands.
@@ -100,7 +120,9 @@ impl<'a> Section<'a> {
 
     /// The node of a key and its place; a key without a value is reported.
     pub fn node(&self, key: &str) -> Written<&'a Node> {
-        let entry = self.entry(key)?;
+        let Some(entry) = self.entry(key) else {
+            return self.is_meant(key).then_some(Err(Reported));
+        };
         let mut place = self.place_of(entry);
         if entry.value.is_empty() {
             let mend = "give it one, or remove the key";
@@ -117,7 +139,9 @@ impl<'a> Section<'a> {
     }
 
     pub fn section(&self, key: &str, known: &[&str]) -> Option<Result<Section<'a>, Reported>> {
-        let entry = self.entry(key)?;
+        let Some(entry) = self.entry(key) else {
+            return self.is_meant(key).then_some(Err(Reported));
+        };
         let place = self.place_of(entry);
         Some(Section::open(self.reader, &entry.value, place, known))
     }
@@ -204,9 +228,8 @@ impl<'a> Section<'a> {
             if range.contains(&duration) {
                 return Ok(duration);
             }
-            let first = humantime::format_duration(*range.start());
-            let last = humantime::format_duration(*range.end());
-            Err(out_of_range(text, &(first..=last)))
+            let range = in_one_unit(*range.start())..=in_one_unit(*range.end());
+            Err(out_of_range(text, &range))
         })
     }
 
@@ -220,6 +243,7 @@ impl<'a> Section<'a> {
             })?;
             if bytes < least {
                 let what = format!("{text} is too little");
+                let least = least.to_string().replace(' ', "").replace(".0", "");
                 return Err((what, format!("write {least} or more")));
             }
             Ok(bytes.as_u64())
@@ -365,16 +389,37 @@ fn out_of_range<T: Display>(written: impl Display, range: &RangeInclusive<T>) ->
     )
 }
 
-/// Names the key that was most likely meant.
-fn unknown_key(section: &Section<'_>, entry: &Entry, known: &[&str]) {
+/// A length of time in the largest unit that holds it whole: `24h`, not `1day`.
+pub(super) fn in_one_unit(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+    ];
+    let whole = units
+        .iter()
+        .find(|(unit, _)| millis >= *unit && millis % unit == 0);
+    match whole {
+        Some((unit, name)) => format!("{}{name}", millis / unit),
+        None => format!("{millis}ms"),
+    }
+}
+
+/// Reports the key and returns those that it was most likely meant to be.
+fn unknown_key(section: &Section<'_>, entry: &Entry, known: &[&str]) -> Vec<String> {
     let key = entry.key.as_str();
+    let mut meant = Vec::new();
     let mend = if matches!(key, "password" | "passphrase" | "api_key" | "token")
         && known.iter().any(|k| k.strip_suffix("_env") == Some(key))
     {
+        meant.push(format!("{key}_env"));
         format!(
             "a secret does not stand in this file: name its variable in {key}_env or its file in {key}_file"
         )
     } else if let Some(near) = nearest(key, known.iter().copied()) {
+        meant.push(near.to_owned());
         format!("did you mean {near:?}?")
     } else if let Some((home, _)) = section
         .reader
@@ -388,6 +433,7 @@ fn unknown_key(section: &Section<'_>, entry: &Entry, known: &[&str]) {
     };
     let place = section.place_of(entry);
     section.reader.report.error(&place, "unknown key", mend);
+    meant
 }
 
 /// The candidate that a slip of the finger turns into `written`.

@@ -47,7 +47,7 @@ pub(super) fn read(file: &Section<'_>) -> Result<Sinks, Reported> {
     if section.entries.is_empty() {
         return Err(report.error(&section.place, "is empty", mend));
     }
-    // No section.section here: `stdout:` without a value is the sink with all its defaults.
+    // `stdout:` without a value is the sink with all its defaults.
     let stdout = section.section("stdout", &[]).transpose();
     let elasticsearch = section
         .section("elasticsearch", ELASTICSEARCH_KEYS)

@@ -9,7 +9,7 @@ use regex::Regex;
 use super::expand::Fault;
 use super::hosts::MirrorHosts;
 use super::problem::{Place, Reported};
-use super::section::{At, Reader, Section, Written, nearest, optional, value_or};
+use super::section::{At, Reader, Section, Written, in_one_unit, nearest, optional, value_or};
 use super::{document::Kind, kafka, names, overlaps};
 use crate::collector::{MirrorHost, SourceSettings, Topics};
 use crate::kafka::Describe;
@@ -66,7 +66,7 @@ impl Keys {
     pub fn read(section: &Section<'_>) -> Self {
         let reader = section.reader;
         let command_config = reader.expanded(section.text("command_config"));
-        if section.entry("topics").is_some()
+        if section.has("topics")
             && let Some(exclude) = section.entry("exclude")
         {
             reader.report.error(
@@ -164,7 +164,7 @@ pub(super) fn read(
     defaults: &Keys,
     hosts: &MirrorHosts,
 ) -> Vec<SourceSettings> {
-    if file.entry("topics").is_none() && file.entry("groups").is_none() {
+    if !file.has("topics") && !file.has("groups") {
         file.reader.report.error(
             &file.place,
             "has neither topics: nor groups:",
@@ -173,27 +173,36 @@ pub(super) fn read(
     }
     let mut placed = Vec::new();
     let mut named = Vec::new();
+    let mut is_whole = true;
     for (key, known, is_group) in [("topics", TOPIC_KEYS, false), ("groups", GROUP_KEYS, true)] {
         let Some(Ok(list)) = file.list(key) else {
+            is_whole &= !file.has(key);
             continue;
         };
         for item in list.value {
             let section = Section::open(file.reader, item.value, item.place.clone(), known);
-            let Ok(section) = section else { continue };
+            let Ok(section) = section else {
+                is_whole = false;
+                continue;
+            };
             let keys = Keys::read(&section).or(defaults);
             if let Some(Ok(host)) = &keys.mirror_host {
                 named.push(host.value.clone());
             }
-            if let Ok(source) = keys.resolve(file.reader, &item.place, hosts, is_group) {
-                placed.push(Placed {
+            match keys.resolve(file.reader, &item.place, hosts, is_group) {
+                Ok(source) => placed.push(Placed {
                     place: item.place,
                     source,
-                });
+                }),
+                Err(Reported) => is_whole = false,
             }
         }
     }
     overlaps::judge(file.reader, &placed);
-    warn_of_unused_hosts(file.reader, hosts, &named);
+    // An entry with a mistake may have meant any host.
+    if is_whole && !placed.is_empty() {
+        warn_of_unused_hosts(file.reader, hosts, &named);
+    }
     placed.into_iter().map(|placed| placed.source).collect()
 }
 
@@ -336,10 +345,7 @@ fn warn_of_short_limit(reader: &Reader<'_>, place: &Place, source: &SourceSettin
         Some(_) => "kafka.timeout",
         None => "the CLI's own --timeout",
     };
-    let (limit, cli) = (
-        humantime::format_duration(limit),
-        humantime::format_duration(cli),
-    );
+    let (limit, cli) = (in_one_unit(limit), in_one_unit(cli));
     reader.report.warn(
         place,
         format!("describe_timeout {limit} is not longer than {origin} {cli}: a dead broker shows as timeout, not as the CLI's error"),

@@ -57,13 +57,9 @@ pub(super) struct Keys {
 impl Keys {
     pub fn read(section: &Section<'_>) -> Self {
         let reader = section.reader;
-        let private_key = section.local_file("private_key");
-        if let Some(Ok(file)) = &private_key {
-            section.warn_if_world_readable(file);
-        }
         Self {
             user: reader.refine(section.text("user"), |user| names::user(user)),
-            private_key,
+            private_key: section.local_file("private_key"),
             passphrase: section.secret("passphrase"),
             agent: section.flag("agent"),
             known_hosts: section.local_path("known_hosts"),
@@ -73,6 +69,16 @@ impl Keys {
                 Duration::from_secs(1)..=CONNECT_TIMEOUT_MAX,
             ),
             dead_after: section.duration("dead_after", DEAD_AFTER_MIN..=DEAD_AFTER_MAX),
+        }
+    }
+
+    /// The keys of a section that could not be read: none of them is missing.
+    pub fn reported() -> Self {
+        Self {
+            user: Some(Err(Reported)),
+            private_key: Some(Err(Reported)),
+            known_hosts: Some(Err(Reported)),
+            ..Self::default()
         }
     }
 
@@ -258,7 +264,9 @@ fn judge_key(reader: &Reader<'_>, key: &At<PathBuf>, has_passphrase: bool) -> Re
             )),
         }
     });
-    judged.map(|_| ())
+    judged?;
+    reader.warn_if_world_readable(key);
+    Ok(())
 }
 
 enum KeyForm {

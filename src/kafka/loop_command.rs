@@ -97,7 +97,11 @@ pub fn loop_command(
     Ok(command)
 }
 
-fn quote<'v>(what: &'static str, value: &'v str) -> Result<std::borrow::Cow<'v, str>, Unquotable> {
+/// One word for every login shell.
+///
+/// `shlex` puts what has a quote or a backslash between double quotes, where tcsh takes no backslash; between single quotes fish takes
+/// one. Outside of quotes all shells agree, so those two characters are escaped there, and `shlex` gets what stands between them.
+fn quote(what: &'static str, value: &str) -> Result<String, Unquotable> {
     let unquotable = |character| Unquotable {
         what,
         value: value.to_owned(),
@@ -106,8 +110,22 @@ fn quote<'v>(what: &'static str, value: &'v str) -> Result<std::borrow::Cow<'v, 
     if let Some(character) = value.chars().find(|c| matches!(c, '!' | '\n' | '\0')) {
         return Err(unquotable(character));
     }
-    // NUL is all that the library refuses.
-    shlex::try_quote(value).map_err(|_| unquotable('\0'))
+    if value.is_empty() {
+        return Ok("''".to_owned());
+    }
+    let mut word = String::with_capacity(value.len() + 2);
+    for piece in value.split_inclusive(['\'', '\\']) {
+        let plain = piece.trim_end_matches(['\'', '\\']);
+        if !plain.is_empty() {
+            // NUL is all that the library refuses.
+            word.push_str(&shlex::try_quote(plain).map_err(|_| unquotable('\0'))?);
+        }
+        if let Some(escaped) = piece.get(plain.len()..).filter(|rest| !rest.is_empty()) {
+            word.push('\\');
+            word.push_str(escaped);
+        }
+    }
+    Ok(word)
 }
 
 /// Never 0, which `timeout` takes for "no limit".

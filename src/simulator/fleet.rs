@@ -99,84 +99,13 @@ const START_UP: RangeInclusive<Duration> = Duration::from_millis(40)..=Duration:
 
 impl FleetSettings {
     /// What `mirrorlag demo` shows: four hosts with four CLI versions, twelve topics, and each kind of trouble within half a minute.
+    ///
+    /// Names are short, so that a table of them fits eighty columns; one group id is so long that its old CLI glues two columns.
     pub fn demonstration(seed: u64, folder: PathBuf) -> Self {
-        let stalls = |first| Some(Recurring::seconds(first, 36, 12));
-        let hosts = vec![
-            host(
-                "mm-east-1",
-                CliVersion::V2_3,
-                vec![group(
-                    "oasis-group",
-                    3,
-                    vec![
-                        topic("orders", 12, 180.0, stalls(6)),
-                        topic("payments", 6, 90.0, None),
-                        topic("returns", 3, 12.0, stalls(20)),
-                    ],
-                )],
-            ),
-            host(
-                "mm-east-2",
-                CliVersion::V3_8,
-                vec![GroupSettings {
-                    rebalances: Some(Recurring::seconds(10, 25, 5)),
-                    ..group(
-                        "oasis-mirror",
-                        2,
-                        vec![
-                            topic("clicks", 18, 420.0, stalls(14)),
-                            topic("sessions", 6, 150.0, None),
-                            TopicSettings {
-                                last_is_silent: true,
-                                ..topic("searches", 4, 60.0, None)
-                            },
-                        ],
-                    )
-                }],
-            ),
-            HostSettings {
-                outages: Some(Recurring::seconds(18, 40, 6)),
-                ..host(
-                    "mm-west-1",
-                    CliVersion::V0_10_2,
-                    vec![group(
-                        "inventory-mirror",
-                        2,
-                        vec![
-                            topic("stock-levels", 8, 75.0, None),
-                            topic("shipments", 4, 30.0, stalls(9)),
-                            topic("suppliers", 1, 2.0, None),
-                        ],
-                    )],
-                )
-            },
-            host(
-                "mm-west-2",
-                CliVersion::V4_0,
-                vec![
-                    GroupSettings {
-                        first_commit: Duration::from_secs(12),
-                        ..group(
-                            "audit-mirror",
-                            1,
-                            vec![
-                                topic("audit-log", 4, 25.0, None),
-                                topic("access-log", 4, 110.0, stalls(22)),
-                            ],
-                        )
-                    },
-                    group(
-                        "legacy-mirror",
-                        0,
-                        vec![topic("legacy-events", 2, 4.0, None)],
-                    ),
-                ],
-            ),
-        ];
         Self {
             seed,
             folder,
-            hosts,
+            hosts: vec![east_1(), east_2(), west_1(), west_2()],
         }
     }
 
@@ -206,6 +135,68 @@ impl FleetSettings {
             hosts,
         }
     }
+}
+
+/// Topics that fall behind and catch up.
+fn east_1() -> HostSettings {
+    let topics = vec![
+        topic("orders", 12, 180.0, stalls(6)),
+        topic("payments", 6, 90.0, None),
+        topic("returns", 3, 12.0, stalls(20)),
+    ];
+    host("east-1", CliVersion::V2_3, vec![group("oasis", 3, topics)])
+}
+
+/// A group that rebalances, with a partition that never had a record, behind the CLI that ends no line.
+fn east_2() -> HostSettings {
+    let topics = vec![
+        topic("clicks", 18, 420.0, stalls(14)),
+        topic("sessions", 6, 150.0, None),
+        TopicSettings {
+            last_is_silent: true,
+            ..topic("searches", 4, 60.0, None)
+        },
+    ];
+    let group = GroupSettings {
+        rebalances: Some(Recurring::seconds(10, 25, 5)),
+        ..group("web", 2, topics)
+    };
+    host("east-2", CliVersion::V3_8, vec![group])
+}
+
+/// A host that drops its connections, with an old CLI.
+fn west_1() -> HostSettings {
+    let topics = vec![
+        topic("stock", 8, 75.0, None),
+        topic("shipments", 4, 30.0, stalls(9)),
+        topic("suppliers", 1, 2.0, None),
+    ];
+    HostSettings {
+        outages: Some(Recurring::seconds(18, 40, 6)),
+        ..host(
+            "west-1",
+            CliVersion::V0_10_2,
+            vec![group("inventory-mirror", 2, topics)],
+        )
+    }
+}
+
+/// A group that never committed yet, and one without members.
+fn west_2() -> HostSettings {
+    let topics = vec![
+        topic("audit", 4, 25.0, None),
+        topic("access", 4, 110.0, stalls(22)),
+    ];
+    let fresh = GroupSettings {
+        first_commit: Duration::from_secs(12),
+        ..group("audit", 1, topics)
+    };
+    let empty = group("legacy", 0, vec![topic("legacy", 2, 4.0, None)]);
+    host("west-2", CliVersion::V4_0, vec![fresh, empty])
+}
+
+fn stalls(first_seconds: u64) -> Option<Recurring> {
+    Some(Recurring::seconds(first_seconds, 36, 12))
 }
 
 fn host(name: &str, cli: CliVersion, groups: Vec<GroupSettings>) -> HostSettings {
