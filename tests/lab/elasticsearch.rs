@@ -118,7 +118,7 @@ impl Elasticsearch {
         Ok(answer)
     }
 
-    /// Every document of an index with its `_id`, oldest first; `Err` while there is no such index.
+    /// Every document of an index, oldest first; `Err` while there is no such index.
     pub fn documents(&self, index: &str) -> Result<Vec<Document>, String> {
         let (status, _) = self.request("POST", &format!("/{index}/_refresh"), None);
         if status != 200 {
@@ -134,7 +134,6 @@ impl Elasticsearch {
             "more documents than a search gives"
         );
         let documents = hits.iter().map(|hit| Document {
-            id: hit["_id"].as_str().expect("an _id").to_owned(),
             source: hit["_source"].clone(),
         });
         Ok(documents.collect())
@@ -153,7 +152,6 @@ impl Drop for Elasticsearch {
 /// One document as it is in the index.
 #[derive(Debug, Clone)]
 pub struct Document {
-    pub id: String,
     pub source: Value,
 }
 
@@ -201,10 +199,12 @@ pub fn same_numbers(
     topics: &[String],
 ) -> Result<(), String> {
     for topic in topics {
-        let of_topic = documents
+        let mut of_topic = documents
             .iter()
             .filter(|document| document.text("topic") == topic);
-        let latest = of_topic.last().ok_or(format!("no document of {topic}"))?;
+        let latest = of_topic
+            .next_back()
+            .ok_or(format!("no document of {topic}"))?;
         let printed = table
             .get(topic)
             .ok_or(format!("the CLI has no row of {topic}"))?;

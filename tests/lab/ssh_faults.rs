@@ -59,7 +59,7 @@ fn accept_new_writes_the_key_down_and_still_refuses_a_changed_one() {
     config.known_hosts = config.folder.join("known_hosts");
     config.ssh_lines = vec!["host_key: accept_new".to_owned()];
     let mut collector = config.run();
-    documents_with(&config, "an ok round", |documents| has_ok(documents));
+    documents_with(&config, "an ok round", has_ok);
     collector.terminate(END_LIMIT);
     let known = fs::read_to_string(&config.known_hosts).expect("the file that was written");
     assert!(
@@ -78,7 +78,7 @@ fn an_sshd_that_is_stopped_and_started_again_costs_numbers_but_no_tick() {
     let mut sshd = Sshd::start("stopped");
     let config = Config::new("stopped", &sshd);
     let mut collector = config.run();
-    documents_with(&config, "an ok round", |documents| has_ok(documents));
+    documents_with(&config, "an ok round", has_ok);
     sshd.stop();
     let down = documents_with(&config, "ticks without a host", |documents| {
         is_latest(documents, "ssh_error")
@@ -102,7 +102,7 @@ fn a_frozen_sshd_is_noticed_and_used_again_when_it_thaws() {
         "connect_timeout: 2s".to_owned(),
     ];
     let mut collector = config.run();
-    documents_with(&config, "an ok round", |documents| has_ok(documents));
+    documents_with(&config, "an ok round", has_ok);
     sshd.freeze();
     let frozen = documents_with(&config, "ticks of a frozen host", |documents| {
         is_latest(documents, "ssh_error") || is_latest(documents, "timeout")
@@ -121,7 +121,7 @@ fn a_frozen_sshd_does_not_delay_the_end_of_the_collector() {
     let sshd = Sshd::start("frozen-end");
     let config = Config::new("frozen-end", &sshd);
     let mut collector = config.run();
-    documents_with(&config, "an ok round", |documents| has_ok(documents));
+    documents_with(&config, "an ok round", has_ok);
     sshd.freeze();
     let status = collector.terminate(END_LIMIT);
     assert_eq!(status.code(), Some(0), "{status}");

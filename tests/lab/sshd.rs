@@ -1,11 +1,11 @@
 //! In: a name. Out: an OpenSSH server of the test's own, with its faults, and what its logins left behind.
 //! Never: shares a port or a log with another test.
 
+use std::fs;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use std::{fs, thread};
 
 use rustix::process::Signal;
 
@@ -139,13 +139,6 @@ impl Drop for Sshd {
             if let Some(pid) = pid {
                 process::send(pid, Signal::KILL);
             }
-        }
-        if thread::panicking() {
-            eprintln!(
-                "--- {}:\n{}",
-                self.folder.join("sshd.log").display(),
-                self.log()
-            );
         }
     }
 }
