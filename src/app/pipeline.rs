@@ -101,8 +101,9 @@ impl Pipeline {
             let now = counts.tally();
             summary::log_collector(&now.since(&before));
             before = now;
+            let head = *self.journal.head().borrow();
             for status in &self.statuses {
-                status.log_summary();
+                status.log_summary(head);
             }
             self.trim_journal().await;
         }

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use chrono::Utc;
 
 use super::exit::Exit;
-use super::table;
+use super::{complain, table};
 use crate::app;
 use crate::collector::Answer;
 use crate::config::Config;
@@ -32,7 +32,7 @@ pub(super) async fn run(config: Config) -> io::Result<Exit> {
         if let Some(error) = answer.error
             && shown.insert(error.clone())
         {
-            complain(&error);
+            complain(error);
         }
         if !on_terminal && written.is_ok() {
             written = write_lines(&answer.samples);
@@ -62,9 +62,4 @@ fn write_lines(samples: &[Sample]) -> io::Result<()> {
         out.write_all(b"\n")?;
     }
     out.flush()
-}
-
-fn complain(error: &str) {
-    // Standard error that is gone cannot be told about.
-    let _gone = writeln!(io::stderr(), "mirrorlag: {error}");
 }

@@ -39,7 +39,7 @@ pub(super) enum Error {
     #[error(
         "the login shell of {user}@{address}:{port} did not start the loop within {}s{}; \
          a ForceCommand or a restricted shell there must allow `/bin/sh -c`",
-        HELLO_LIMIT.as_secs(), said(.said)
+        HELLO_LIMIT.as_secs(), it_said(.said)
     )]
     NoHello {
         user: String,
@@ -56,13 +56,13 @@ impl Error {
             Self::Ssh(error) => error.reason(),
             Self::Unquotable(error) => error.to_string(),
             Self::NoHello { said, .. } => {
-                format!("the login shell did not start the loop{}", self::said(said))
+                format!("the login shell did not start the loop{}", it_said(said))
             }
         }
     }
 }
 
-fn said(text: &str) -> String {
+fn it_said(text: &str) -> String {
     if text.is_empty() {
         String::new()
     } else {

@@ -52,6 +52,8 @@ struct Opening {
     task: tokio::task::JoinHandle<Result<Link, Error>>,
     /// Why the link before this one ended or could not be opened; `None` at the start.
     failed: Option<Error>,
+    /// The first attempt at the start or after a link was lost: worth waiting for.
+    is_first: bool,
 }
 
 impl Drop for Opening {
@@ -69,7 +71,7 @@ impl Source {
         memory: Memory,
     ) -> Self {
         let settings = Arc::new(settings);
-        let link = Connection::Opening(open(&settings, &share, Duration::ZERO, None));
+        let link = Connection::Opening(open(&settings, &share, Duration::ZERO, None, true));
         Self {
             name: settings.name.as_str().into(),
             schedule: Schedule::new(&settings.name, settings.interval),
@@ -167,7 +169,7 @@ impl Source {
     async fn await_first_connection(&mut self, started: Instant) {
         let deadline = started + self.settings.interval / 2;
         while let Connection::Opening(opening) = &mut self.link {
-            if opening.failed.is_some() {
+            if !opening.is_first {
                 return;
             }
             tokio::select! {
@@ -266,7 +268,7 @@ impl Source {
             }
             Ok(Err(error)) => error,
             // The task cannot be cancelled while it is awaited; a panic in it is logged by the runtime.
-            Err(_panicked) => return self.reopen(None),
+            Err(_panicked) => return self.reopen(None, false),
         };
         // A host that stays away is one line, not one per attempt.
         let reason = error.reason();
@@ -274,7 +276,7 @@ impl Source {
             tracing::warn!(source = %self.name, mirror_host = self.settings.mirror_host.name, %error, "not connected");
             self.logged = Some(reason);
         }
-        self.reopen(Some(error));
+        self.reopen(Some(error), false);
     }
 
     fn lost(&mut self, error: Error) {
@@ -284,10 +286,10 @@ impl Source {
 
     fn lose(&mut self, error: Option<Error>) {
         self.counts.lost();
-        self.reopen(error);
+        self.reopen(error, true);
     }
 
-    fn reopen(&mut self, failed: Option<Error>) {
+    fn reopen(&mut self, failed: Option<Error>, is_first: bool) {
         // The first attempt after a good round is made at once; after that, waits grow.
         let wait = match self.reopen.failures() {
             0 => {
@@ -296,9 +298,9 @@ impl Source {
             }
             _ => self.reopen.next_wait(),
         };
-        let opening = open(&self.settings, &self.share, wait, failed);
         // The old link is dropped here, which ends its connection.
-        self.link = Connection::Opening(opening);
+        self.link =
+            Connection::Opening(open(&self.settings, &self.share, wait, failed, is_first));
     }
 }
 
@@ -307,13 +309,18 @@ fn open(
     share: &HostShare,
     wait: Duration,
     failed: Option<Error>,
+    is_first: bool,
 ) -> Opening {
     let (settings, gate) = (settings.clone(), share.gate.clone());
     let task = tokio::spawn(async move {
         sleep(wait).await;
         Link::open(&settings, &gate).await
     });
-    Opening { task, failed }
+    Opening {
+        task,
+        failed,
+        is_first,
+    }
 }
 
 /// A round waits for its turn on the host; the link is kept meanwhile.

@@ -223,4 +223,5 @@ fn kind_of(reason: &str) -> String {
 }
 
 #[cfg(test)]
+#[path = "batch_tests.rs"]
 mod tests;

@@ -1,6 +1,7 @@
 //! In: what a delivery does. Out: its state for the log and for whoever asks; a line when it changes for the operator.
 //! Never: decides anything.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -156,5 +157,22 @@ impl Status {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while it was held left at worst an old number.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Status {
+    /// One line for people: `elasticsearch: 1200 stored, 3 behind`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        let behind = state.head.saturating_sub(state.position);
+        write!(f, "{}: {} stored, {behind} behind", self.sink, state.stored)?;
+        if state.letters > 0 {
+            write!(f, ", {} dead letters", state.letters)?;
+        }
+        match state.phase {
+            Phase::Working => Ok(()),
+            Phase::Retrying { reason, .. } => write!(f, ", retrying: {reason}"),
+            Phase::Holding { reason } => write!(f, ", holding: {reason}"),
+        }
     }
 }

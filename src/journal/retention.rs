@@ -25,7 +25,7 @@ pub struct Dropped {
     pub by_age: u64,
     /// Records that went because of the size limit.
     pub by_bytes: u64,
-    /// Those of `by_bytes` that a reader had not had: lost to that reader's sink.
+    /// Those of `by_bytes` that a reader had not had: lost to that reader's sink. The caller says so in the log.
     pub unread: u64,
     /// Dead letters over the limit.
     pub letters: u64,
@@ -65,13 +65,6 @@ pub(super) async fn retain(
     }
     dropped.letters = writer.write(drop_letters).await?;
     while writer.write(give_back).await? {}
-    if dropped.unread > 0 {
-        tracing::error!(
-            records = dropped.unread,
-            bytes_max,
-            "journal is full: dropped the oldest records, which a sink has not had; raise journal.bytes_max or mend the sink"
-        );
-    }
     if dropped.letters > 0 {
         tracing::error!(
             letters = dropped.letters,
