@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use crate::collector;
 use crate::kafka::Table;
 use crate::lab;
 use crate::process;
@@ -169,9 +170,9 @@ impl Document {
             .timestamp_millis()
     }
 
-    /// Topic and instant: what there is one document of.
-    pub fn topic_and_instant(&self) -> (String, i64) {
-        (self.text("topic").to_owned(), self.instant_ms())
+    /// What there is one document of.
+    pub fn series_and_instant(&self) -> (String, i64) {
+        (collector::series(&self.source), self.instant_ms())
     }
 
     /// The numbers `p<N>`, and the partitions that are listed as unknown.

@@ -38,6 +38,16 @@ fn idle_and_the_cable_cut() {
 }
 
 #[test]
+fn idle_and_a_silent_drop() {
+    let sshd = Sshd::start_behind_cable("idle-drop");
+    let config = Config::new("idle-drop", &sshd);
+    let collector = start(&config, &sshd);
+    sshd.cable().cut();
+    sshd.no_process_left_within(LEASE_LIMIT);
+    drop(collector);
+}
+
+#[test]
 fn in_flight_and_ended_by_sigterm() {
     let (sshd, config) = in_flight("flight-sigterm");
     let mut collector = start(&config, &sshd);
