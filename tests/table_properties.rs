@@ -1,5 +1,7 @@
 //! Any table that the model of the CLI prints comes back exactly; no bytes make the parser panic; a cut text yields no new number.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helper functions of tests, which clippy does not know as tests
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
