@@ -37,6 +37,8 @@ struct Core<'a> {
 /// The group id asked for decides where the row begins, because ids may contain spaces and may look like a row themselves.
 /// Each number must be followed by a separator. Every layout has a column right of LAG, so a number at the end of a line was
 /// torn off, and what is left of it may be another number.
+///
+/// Rows of "team blue" are told from those of "team", but for a topic named by a number: there the group asked for decides.
 pub(super) fn line<'a>(layout: Layout, group: &str, line: &'a str) -> Line<'a> {
     let start = if layout.has_group { group.len() } else { 0 };
     let is_of_group = !layout.has_group
@@ -173,10 +175,15 @@ struct Member<'a> {
 ///
 /// Source: `ConsumerGroupCommand.KafkaConsumerGroupService.describeGroup` of 0.9 to 0.10.1.
 fn owner(text: &str) -> Member<'_> {
-    match text.rsplit_once("_/") {
-        Some((client_id, _)) => Member {
+    // The address is behind the last slash, and a host name has no underscore.
+    let parts = text.rfind('/').and_then(|slash| {
+        let underscore = text.get(..slash)?.rfind('_')?;
+        Some((text.get(..underscore)?, text.get(underscore + 1..)?))
+    });
+    match parts {
+        Some((client_id, consumer_host)) => Member {
             consumer_id: None,
-            consumer_host: text.get(client_id.len() + 1..),
+            consumer_host: Some(consumer_host),
             client_id: Some(client_id),
         },
         None => Member::default(),
@@ -185,32 +192,45 @@ fn owner(text: &str) -> Member<'_> {
 
 /// CONSUMER-ID, HOST, CLIENT-ID; all unknown where it is unclear which is which.
 ///
-/// HOST is the anchor, because both ids may contain spaces. It is the word behind the UUID that ends the consumer id, else the first that
-/// looks like an address (`/10.0.0.7`, `name/10.0.0.7`). With `may_be_glued` it may start behind a UUID inside a word.
+/// Both ids may contain spaces and slashes, so HOST is found by what is before it, the UUID that ends a consumer id the broker made. Behind an
+/// id without one it is the first word that looks like an address (`/10.0.0.7`, `name/10.0.0.7`).
 fn member(text: &str, may_be_glued: bool) -> Member<'_> {
+    if let Some((consumer_id, host)) = split_at_uuid(text, may_be_glued) {
+        return split_at_host(Some(consumer_id), host);
+    }
+    if let Some(host) = text.strip_prefix("- ") {
+        return split_at_host(None, host);
+    }
     let mut start = 0;
-    let mut is_behind_uuid = false;
     while let Some(end) = word_end(text, start) {
         let word = text.get(start..end).unwrap_or_default();
-        if start == 0 && word == "-" {
-            return split_at_host(text, None, end + 1);
+        if start > 0 && is_address(word) {
+            let (consumer_id, host) = text.split_at_checked(start).unwrap_or_default();
+            return split_at_host(Some(consumer_id), host);
         }
-        if may_be_glued && let Some(host) = host_behind_uuid(word) {
-            return split_at_host(text, text.get(..start + host), start + host);
-        }
-        if start > 0 && ((is_behind_uuid && word.contains('/')) || is_address(word)) {
-            return split_at_host(text, text.get(..start), start);
-        }
-        is_behind_uuid = ends_with_uuid(word);
-        start = end
-            + text
-                .as_bytes()
-                .iter()
-                .skip(end)
-                .take_while(|b| **b == b' ')
-                .count();
+        start = blanks_end(text, end);
     }
     Member::default()
+}
+
+/// CONSUMER-ID up to its UUID, and what is behind it if a HOST is. With `may_be_glued` no blank need be between.
+fn split_at_uuid(text: &str, may_be_glued: bool) -> Option<(&str, &str)> {
+    let mut start = 0;
+    let mut behind_uuid = None;
+    while let Some(end) = word_end(text, start) {
+        let word = text.get(start..end)?;
+        if let Some(at) = behind_uuid
+            && word.contains('/')
+        {
+            return text.split_at_checked(at);
+        }
+        if may_be_glued && let Some(host) = host_behind_uuid(word) {
+            return text.split_at_checked(start + host);
+        }
+        behind_uuid = ends_with_uuid(word).then_some(end);
+        start = blanks_end(text, end);
+    }
+    None
 }
 
 /// The end of the word at `start`, `None` behind the last one.
@@ -223,10 +243,16 @@ fn word_end(text: &str, start: usize) -> Option<usize> {
     Some(start + length.unwrap_or(rest.len()))
 }
 
-/// `host` is where HOST begins, or the blanks before it.
-fn split_at_host<'a>(text: &'a str, consumer_id: Option<&'a str>, host: usize) -> Member<'a> {
+/// Where the word behind the blanks at `start` begins.
+fn blanks_end(text: &str, start: usize) -> usize {
+    let rest = text.as_bytes().get(start..).unwrap_or_default();
+    start + rest.iter().take_while(|byte| **byte == b' ').count()
+}
+
+/// `host` begins with HOST, or with the blanks before it.
+fn split_at_host<'a>(consumer_id: Option<&'a str>, host: &'a str) -> Member<'a> {
     let consumer_id = consumer_id.map(|id| id.trim_end_matches(' '));
-    let rest = text.get(host..).unwrap_or_default().trim_start_matches(' ');
+    let rest = host.trim_start_matches(' ');
     // Without a blank behind it the host is torn, and the client id is lost.
     let Some((consumer_host, client_id)) = rest.split_once(' ') else {
         return Member {

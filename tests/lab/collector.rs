@@ -36,7 +36,10 @@ pub struct Config {
     pub known_hosts: PathBuf,
     /// More lines of `ssh:`, as `key: value`.
     pub ssh_lines: Vec<String>,
+    pub address: String,
     pub port: u16,
+    /// A second mirror host, `mm-2`, with the same topics: address and port.
+    pub second: Option<(String, u16)>,
     pub consumer_groups: PathBuf,
     pub command_config: Option<PathBuf>,
     pub bootstrap_server: String,
@@ -60,7 +63,9 @@ impl Config {
             private_key: lab::key("operator.pem"),
             known_hosts: sshd.known_hosts("host_ed25519"),
             ssh_lines: Vec::new(),
+            address: sshd.address.clone(),
             port: sshd.port,
+            second: None,
             consumer_groups: kafka::recorded_cli(),
             command_config: None,
             bootstrap_server: lab::source_broker(),
@@ -96,7 +101,7 @@ impl Config {
         let text = format!(
             "defaults:\n  interval: {}\n  describe_timeout: {}\n  ssh:\n    user: {}\n    private_key: {}\n    \
              known_hosts: {}\n{ssh_lines}  kafka: {{consumer_groups: {}}}\n\
-             mirror_hosts:\n  mm-1: {{address: 127.0.0.1, port: {}, cluster: lab-source}}\n{}\
+             mirror_hosts:\n{}{}\
              journal: {{path: {}}}\n\
              sinks:\n  elasticsearch:\n    urls: ['{}']\n    index: {}\n    username: {}\n    password_env: LAB_PASSWORD\n",
             self.interval,
@@ -105,7 +110,7 @@ impl Config {
             self.private_key.display(),
             self.known_hosts.display(),
             self.consumer_groups.display(),
-            self.port,
+            self.hosts(),
             self.entries(),
             self.journal().display(),
             self.elasticsearch_url,
@@ -116,31 +121,48 @@ impl Config {
         path
     }
 
+    fn hosts(&self) -> String {
+        let host = |name, address, port| {
+            format!("  {name}: {{address: {address}, port: {port}, cluster: lab-source}}\n")
+        };
+        let second = self.second.as_ref();
+        let second = second.map(|(address, port)| host("mm-2", address, *port));
+        host("mm-1", &self.address, self.port) + &second.unwrap_or_default()
+    }
+
     fn entries(&self) -> String {
+        let second = self.second.as_ref().map(|_| "mm-2");
+        let hosts = ["mm-1"].into_iter().chain(second);
+        let sources = hosts.map(|host| self.source(host));
+        match self.shape {
+            Shape::Topics => {
+                let entries = sources.flat_map(|source| {
+                    let entry = move |topic| format!("  - topic: {topic}\n{source}");
+                    self.topics.iter().map(entry)
+                });
+                format!("topics:\n{}", entries.collect::<String>())
+            }
+            Shape::Group | Shape::WholeGroup => {
+                let list = match self.shape {
+                    Shape::Group => format!("    topics: [{}]\n", self.topics.join(", ")),
+                    _ => String::new(),
+                };
+                let entry = |source| format!("  -\n{source}{list}");
+                format!("groups:\n{}", sources.map(entry).collect::<String>())
+            }
+        }
+    }
+
+    /// What a `topics:` and a `groups:` entry have in common.
+    fn source(&self, host: &str) -> String {
         let command_config = match &self.command_config {
             Some(path) => format!("    command_config: {}\n", path.display()),
             None => String::new(),
         };
-        let source = format!(
-            "    mirror_host: mm-1\n    bootstrap_servers: ['{}']\n{command_config}",
-            self.bootstrap_server
-        );
-        match self.shape {
-            Shape::Topics => {
-                let entry =
-                    |topic| format!("  - topic: {topic}\n    group: {}\n{source}", self.group);
-                format!(
-                    "topics:\n{}",
-                    self.topics.iter().map(entry).collect::<String>()
-                )
-            }
-            Shape::Group => format!(
-                "groups:\n  - group: {}\n{source}    topics: [{}]\n",
-                self.group,
-                self.topics.join(", ")
-            ),
-            Shape::WholeGroup => format!("groups:\n  - group: {}\n{source}", self.group),
-        }
+        format!(
+            "    group: {}\n    mirror_host: {host}\n    bootstrap_servers: ['{}']\n{command_config}",
+            self.group, self.bootstrap_server
+        )
     }
 
     fn command(&self, name: &str, path: &Path) -> Command {
@@ -169,7 +191,7 @@ impl Config {
         process::output_of(&mut self.command("check", &self.write()))
     }
 
-    /// Every record of the journal as (topic, instant in ms, body), in its order.
+    /// Every record of the journal in its order.
     pub fn records(&self) -> Vec<Record> {
         let journal = rusqlite::Connection::open_with_flags(
             self.journal(),
@@ -191,7 +213,8 @@ impl Config {
 /// One record of the journal.
 #[derive(Debug, Clone)]
 pub struct Record {
-    pub topic: String,
+    /// `<mirror_host>/<topic>`.
+    pub series: String,
     pub instant_ms: i64,
     pub body: serde_json::Value,
 }
@@ -202,15 +225,21 @@ impl Record {
         let instant = body["sampled_at"].as_str().expect("sampled_at");
         let instant = chrono::DateTime::parse_from_rfc3339(instant).expect("an instant");
         Self {
-            topic: body["topic"].as_str().expect("topic").to_owned(),
+            series: series(&body),
             instant_ms: instant.timestamp_millis(),
             body,
         }
     }
 
-    pub fn topic_and_instant(&self) -> (String, i64) {
-        (self.topic.clone(), self.instant_ms)
+    pub fn series_and_instant(&self) -> (String, i64) {
+        (self.series.clone(), self.instant_ms)
     }
+}
+
+/// What there is one record of per instant: a topic on a mirror host.
+pub fn series(body: &serde_json::Value) -> String {
+    let word = |field: &str| body[field].as_str().unwrap_or_default();
+    format!("{}/{}", word("mirror_host"), word("topic"))
 }
 
 /// Both streams of a command that ended, as text.

@@ -83,7 +83,6 @@ fn once_in_a_pipe_prints_a_json_line_per_topic_with_the_numbers_of_the_cli() {
     let documents: Vec<Document> = stdout
         .lines()
         .map(|line| Document {
-            id: String::new(),
             source: serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")),
         })
         .collect();

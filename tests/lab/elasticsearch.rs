@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use crate::collector;
 use crate::kafka::Table;
 use crate::lab;
 use crate::process;
@@ -118,7 +119,7 @@ impl Elasticsearch {
         Ok(answer)
     }
 
-    /// Every document of an index with its `_id`, oldest first; `Err` while there is no such index.
+    /// Every document of an index, oldest first; `Err` while there is no such index.
     pub fn documents(&self, index: &str) -> Result<Vec<Document>, String> {
         let (status, _) = self.request("POST", &format!("/{index}/_refresh"), None);
         if status != 200 {
@@ -134,7 +135,6 @@ impl Elasticsearch {
             "more documents than a search gives"
         );
         let documents = hits.iter().map(|hit| Document {
-            id: hit["_id"].as_str().expect("an _id").to_owned(),
             source: hit["_source"].clone(),
         });
         Ok(documents.collect())
@@ -153,7 +153,6 @@ impl Drop for Elasticsearch {
 /// One document as it is in the index.
 #[derive(Debug, Clone)]
 pub struct Document {
-    pub id: String,
     pub source: Value,
 }
 
@@ -171,9 +170,9 @@ impl Document {
             .timestamp_millis()
     }
 
-    /// Topic and instant: what there is one document of.
-    pub fn topic_and_instant(&self) -> (String, i64) {
-        (self.text("topic").to_owned(), self.instant_ms())
+    /// What there is one document of.
+    pub fn series_and_instant(&self) -> (String, i64) {
+        (collector::series(&self.source), self.instant_ms())
     }
 
     /// The numbers `p<N>`, and the partitions that are listed as unknown.
@@ -201,10 +200,12 @@ pub fn same_numbers(
     topics: &[String],
 ) -> Result<(), String> {
     for topic in topics {
-        let of_topic = documents
+        let mut of_topic = documents
             .iter()
             .filter(|document| document.text("topic") == topic);
-        let latest = of_topic.last().ok_or(format!("no document of {topic}"))?;
+        let latest = of_topic
+            .next_back()
+            .ok_or(format!("no document of {topic}"))?;
         let printed = table
             .get(topic)
             .ok_or(format!("the CLI has no row of {topic}"))?;

@@ -6,6 +6,7 @@ mod collector;
 mod elasticsearch;
 mod kafka;
 mod lab;
+mod namespace;
 mod process;
 mod sshd;
 

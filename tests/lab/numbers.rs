@@ -124,10 +124,10 @@ fn equal_within_limit(config: &Config, table: &Table, topics: &[String]) -> Vec<
 /// For the reader of `tests/run --nocapture`: the two sides, one line per partition.
 fn print_side_by_side(table: &Table, documents: &[Document]) {
     for (topic, rows) in table {
-        let of_topic = documents
+        let mut of_topic = documents
             .iter()
             .filter(|document| document.text("topic") == topic);
-        let latest = of_topic.last().expect("a document").partitions();
+        let latest = of_topic.next_back().expect("a document").partitions();
         for (partition, lag) in rows {
             println!(
                 "{topic:32} p{partition:<3} CLI {lag:?} document {:?}",

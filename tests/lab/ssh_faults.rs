@@ -1,7 +1,7 @@
 //! What SSH can do to a collector, with a real sshd: keys, host keys, a server that goes, that freezes, strange login shells.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::collector::{Config, END_LIMIT};
 use crate::elasticsearch::{Document, Elasticsearch, same_numbers};
@@ -59,7 +59,7 @@ fn accept_new_writes_the_key_down_and_still_refuses_a_changed_one() {
     config.known_hosts = config.folder.join("known_hosts");
     config.ssh_lines = vec!["host_key: accept_new".to_owned()];
     let mut collector = config.run();
-    documents_with(&config, "an ok round", |documents| has_ok(documents));
+    documents_with(&config, "an ok round", has_ok);
     collector.terminate(END_LIMIT);
     let known = fs::read_to_string(&config.known_hosts).expect("the file that was written");
     assert!(
@@ -78,7 +78,7 @@ fn an_sshd_that_is_stopped_and_started_again_costs_numbers_but_no_tick() {
     let mut sshd = Sshd::start("stopped");
     let config = Config::new("stopped", &sshd);
     let mut collector = config.run();
-    documents_with(&config, "an ok round", |documents| has_ok(documents));
+    documents_with(&config, "an ok round", has_ok);
     sshd.stop();
     let down = documents_with(&config, "ticks without a host", |documents| {
         is_latest(documents, "ssh_error")
@@ -102,7 +102,7 @@ fn a_frozen_sshd_is_noticed_and_used_again_when_it_thaws() {
         "connect_timeout: 2s".to_owned(),
     ];
     let mut collector = config.run();
-    documents_with(&config, "an ok round", |documents| has_ok(documents));
+    documents_with(&config, "an ok round", has_ok);
     sshd.freeze();
     let frozen = documents_with(&config, "ticks of a frozen host", |documents| {
         is_latest(documents, "ssh_error") || is_latest(documents, "timeout")
@@ -121,10 +121,81 @@ fn a_frozen_sshd_does_not_delay_the_end_of_the_collector() {
     let sshd = Sshd::start("frozen-end");
     let config = Config::new("frozen-end", &sshd);
     let mut collector = config.run();
-    documents_with(&config, "an ok round", |documents| has_ok(documents));
+    documents_with(&config, "an ok round", has_ok);
     sshd.freeze();
     let status = collector.terminate(END_LIMIT);
     assert_eq!(status.code(), Some(0), "{status}");
+}
+
+#[test]
+fn a_silent_drop_is_noticed_within_dead_after_and_costs_no_tick() {
+    let sshd = Sshd::start_behind_cable("silent-drop");
+    let mut config = Config::new("silent-drop", &sshd);
+    config.ssh_lines = vec![
+        "dead_after: 4s".to_owned(),
+        "connect_timeout: 2s".to_owned(),
+    ];
+    let mut collector = config.run();
+    documents_with(&config, "an ok round", has_ok);
+    sshd.cable().cut();
+    let cut = Instant::now();
+    documents_with(&config, "ticks of a lost host", |documents| {
+        is_latest(documents, "ssh_error")
+    });
+    // Silence is counted from the next send, a tick; then the document has its own way to go.
+    assert!(
+        cut.elapsed() < Duration::from_secs(4 + 1 + 5),
+        "noticed after {:?}",
+        cut.elapsed()
+    );
+    sshd.cable().mend();
+    documents_with(&config, "numbers again", |documents| {
+        is_latest(documents, "ok")
+    });
+    collector.terminate(END_LIMIT);
+    assert_every_second_is_there_once(&config);
+}
+
+#[test]
+fn a_frozen_host_never_delays_another() {
+    let (frozen, healthy) = (Sshd::start("frozen-neighbour"), Sshd::start("healthy"));
+    let mut config = Config::new("two-hosts", &frozen);
+    let known = config.folder.join("known_hosts");
+    let lines = [&frozen, &healthy].map(|sshd| sshd.known_hosts("host_ed25519"));
+    let lines = lines.map(|path| fs::read_to_string(path).expect("known_hosts"));
+    fs::write(&known, lines.concat()).expect("known_hosts of both");
+    config.known_hosts = known;
+    config.second = Some((healthy.address.clone(), healthy.port));
+    config.describe_timeout = "3s";
+    let mut collector = config.run();
+    let has_both = |documents: &[Document]| {
+        let ok = |host| {
+            documents
+                .iter()
+                .any(|d| d.text("mirror_host") == host && d.text("outcome") == "ok")
+        };
+        ok("mm-1") && ok("mm-2")
+    };
+    documents_with(&config, "both hosts ok", has_both);
+    frozen.freeze();
+    let documents = documents_with(&config, "ten ticks of the frozen host", |documents| {
+        let lost = documents
+            .iter()
+            .filter(|d| d.text("mirror_host") == "mm-1" && d.text("outcome") != "ok");
+        lost.count() >= 20
+    });
+    collector.terminate(END_LIMIT);
+    for document in documents
+        .iter()
+        .filter(|document| document.text("mirror_host") == "mm-2")
+    {
+        assert_eq!(
+            document.text("outcome"),
+            "ok",
+            "the healthy host: {document:?}"
+        );
+    }
+    assert_every_second_is_there_once(&config);
 }
 
 #[test]

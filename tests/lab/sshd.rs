@@ -1,20 +1,23 @@
 //! In: a name. Out: an OpenSSH server of the test's own, with its faults, and what its logins left behind.
 //! Never: shares a port or a log with another test.
 
+use std::fs;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use std::{fs, thread};
 
 use rustix::process::Signal;
 
 use crate::lab;
+use crate::namespace::Namespace;
 use crate::process::{self, Process};
 
 /// A mirror host: one sshd on a port of its own.
 pub struct Sshd {
+    pub address: String,
     pub port: u16,
+    namespace: Option<Namespace>,
     name: String,
     folder: PathBuf,
     listener: Option<Process>,
@@ -22,18 +25,32 @@ pub struct Sshd {
 
 impl Sshd {
     pub fn start(stem: &str) -> Self {
+        Self::start_in(stem, None)
+    }
+
+    /// Behind a cable that can lose every packet.
+    pub fn start_behind_cable(stem: &str) -> Self {
+        Self::start_in(stem, Some(Namespace::new()))
+    }
+
+    fn start_in(stem: &str, namespace: Option<Namespace>) -> Self {
+        let address = namespace.as_ref().map_or("127.0.0.1", Namespace::address);
+        let address = address.to_owned();
         let name = lab::unique(stem);
         let folder = lab::folder(&format!("{stem}-sshd"));
         let port = lab::free_port();
         let template = fs::read_to_string(lab::script("sshd_config")).expect("sshd_config");
         let config = template
+            .replace("@ADDRESS@", &address)
             .replace("@PORT@", &port.to_string())
             .replace("@RUN@", &lab::run_folder().to_string_lossy())
             .replace("@NAME@", &name)
             .replace("@HOST_KEY@", &lab::key("host_ed25519").to_string_lossy());
         fs::write(folder.join("sshd_config"), config).expect("sshd_config of the test");
         let mut sshd = Self {
+            address,
             port,
+            namespace,
             name,
             folder,
             listener: None,
@@ -49,7 +66,10 @@ impl Sshd {
             .iter()
             .find(|path| fs::exists(path).unwrap_or(false))
             .expect("sshd");
-        let mut command = Command::new(program);
+        let mut command = match &self.namespace {
+            Some(namespace) => namespace.command(program),
+            None => Command::new(program),
+        };
         command
             .args(["-D", "-e", "-f"])
             .arg(self.folder.join("sshd_config"));
@@ -59,7 +79,8 @@ impl Sshd {
             self.folder.join("sshd.log"),
         ));
         lab::eventually("sshd listens", Duration::from_secs(10), || {
-            TcpStream::connect(("127.0.0.1", self.port)).map_err(|error| error.to_string())
+            TcpStream::connect((self.address.as_str(), self.port))
+                .map_err(|error| error.to_string())
         });
     }
 
@@ -79,6 +100,11 @@ impl Sshd {
 
     pub fn thaw(&self) {
         self.signal_all(Signal::CONT);
+    }
+
+    /// The cable to it; only after `start_behind_cable`.
+    pub fn cable(&self) -> &Namespace {
+        self.namespace.as_ref().expect("an sshd behind a cable")
     }
 
     /// Processes of our logins, sshd's own apart, as `pid command line`.
@@ -104,7 +130,11 @@ impl Sshd {
         let public = fs::read_to_string(lab::key(&format!("{key_name}.pub"))).expect("a key");
         let key: Vec<&str> = public.split_whitespace().take(2).collect();
         let path = self.folder.join(format!("known_hosts_{key_name}"));
-        fs::write(&path, known_hosts_line(self.port, &key.join(" "))).expect("known_hosts");
+        fs::write(
+            &path,
+            format!("[{}]:{} {}\n", self.address, self.port, key.join(" ")),
+        )
+        .expect("known_hosts");
         path
     }
 
@@ -140,17 +170,5 @@ impl Drop for Sshd {
                 process::send(pid, Signal::KILL);
             }
         }
-        if thread::panicking() {
-            eprintln!(
-                "--- {}:\n{}",
-                self.folder.join("sshd.log").display(),
-                self.log()
-            );
-        }
     }
-}
-
-/// The line of a known_hosts file for a server of the lab.
-pub fn known_hosts_line(port: u16, key: &str) -> String {
-    format!("[127.0.0.1]:{port} {key}\n")
 }
