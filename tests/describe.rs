@@ -3,6 +3,8 @@
 //! `<version>_<situation>.txt` is stdout, `.stderr.txt` is stderr (absent: nothing), `.expected.json` holds the exit code, the groups asked
 //! for, and the answer for each. `UPDATE_EXPECT=1 cargo test --test describe` rewrites the answers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helper functions of tests, which clippy does not know as tests
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,8 @@
 //!
 //! The CLI is a small script. A shell that is not installed is named and skipped, but under `CI=true` it fails.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helper functions of tests, which clippy does not know as tests
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -190,6 +192,11 @@ impl Drop for Loop {
         self.stdin = None;
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for (id, _) in processes(&self.tag) {
+            if let Some(id) = rustix::process::Pid::from_raw(id) {
+                let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+            }
+        }
     }
 }
 
@@ -212,17 +219,20 @@ fn executable(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Command lines of all processes that have `tag` in their environment.
-fn processes(tag: &str) -> Vec<String> {
+/// Id and command line of all processes that have `tag` in their environment.
+fn processes(tag: &str) -> Vec<(i32, String)> {
     let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Ok(id) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
         // Processes come and go while we look.
         let Ok(environment) = fs::read(entry.path().join("environ")) else {
             continue;
         };
         if environment.split(|b| *b == 0).any(|v| v == tag.as_bytes()) {
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            found.push(String::from_utf8_lossy(&line).replace('\0', " "));
+            found.push((id, String::from_utf8_lossy(&line).replace('\0', " ")));
         }
     }
     found

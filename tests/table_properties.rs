@@ -1,5 +1,7 @@
 //! Any table that the model of the CLI prints comes back exactly; no bytes make the parser panic; a cut text yields no new number.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helper functions of tests, which clippy does not know as tests
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -80,7 +82,10 @@ fn id() -> impl Strategy<Value = String> {
         ])
         .prop_map(str::to_owned),
     ];
-    prop::collection::vec(word, 1..4).prop_map(|words| words.join(" "))
+    // A lone dash is how the CLI prints that there is no id.
+    prop::collection::vec(word, 1..4)
+        .prop_map(|words| words.join(" "))
+        .prop_filter("an id", |id| id != "-")
 }
 
 fn group() -> impl Strategy<Value = String> {
@@ -193,7 +198,10 @@ proptest! {
         ]),
     ) {
         // Of "team blue 7 1 2 3" nobody can say whether "blue" is a topic: the group asked for decides.
-        prop_assume!(other.iter().all(|row| row.topic.parse::<i64>().is_err()));
+        let mut other = other;
+        for row in other.iter_mut().filter(|row| row.topic.parse::<i64>().is_ok()) {
+            row.topic.insert(0, 't');
+        }
         let mut text = render(version, "team blue", &other);
         text.push_str(noise);
         text.push_str(&render(version, "team", &mine));

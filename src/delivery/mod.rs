@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Verdict};
@@ -280,12 +280,11 @@ impl<S: Sink> Delivery<S> {
     }
 
     /// Waits; `true` when it was stopped meanwhile.
-    async fn wait(&self, wait: Duration) -> bool {
-        let until = Instant::now() + wait;
-        self.stop
-            .run_until_cancelled(tokio::time::sleep_until(until))
-            .await
-            .is_none()
+    ///
+    /// The future borrows nothing of the sink, which need not be shared between threads.
+    fn wait(&self, wait: Duration) -> impl Future<Output = bool> + use<S> {
+        let stop = self.stop.clone();
+        async move { stop.run_until_cancelled(sleep(wait)).await.is_none() }
     }
 
     fn retrying(&mut self, reason: &str) -> Duration {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use ssh2::Channel;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::connection::{Connection, code, with_code};
 use super::error::Error;
@@ -19,6 +19,14 @@ const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 pub(super) const PIECE_BYTES: usize = 32 * 1024;
 /// How long the end of a command may lag behind the end of its output: some children keep the channel open.
 pub(super) const EXIT_WAIT: Duration = Duration::from_secs(2);
+
+/// OpenSSH counts a channel until it next tidies up, so with `MaxSessions 1` the command after another is refused for a moment.
+const REOPEN_PAUSES: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(40),
+    Duration::from_millis(160),
+    Duration::from_millis(640),
+];
 
 /// What a command of `run` printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +44,8 @@ pub struct Session {
     connection: Connection,
     /// Whether a command is under way, or was when its future was dropped.
     is_busy: bool,
+    /// Whether a command ran here before, whose channel the server may still count.
+    has_run: bool,
 }
 
 /// How a remote command ended.
@@ -58,6 +68,7 @@ impl Session {
         Self {
             connection,
             is_busy: false,
+            has_run: false,
         }
     }
 
@@ -78,6 +89,7 @@ impl Session {
             .await
             .unwrap_or(Err(Error::CommandTimeout { at, limit }))?;
         self.is_busy = false;
+        self.has_run = true;
         Ok(output)
     }
 
@@ -117,16 +129,26 @@ impl Session {
             return Ok(());
         }
         let connection = &self.connection;
-        let opened = connection
-            .drive(|| connection.session.channel_session())
-            .await
-            .map_err(|error| match code(&error) {
-                -21 => Error::ChannelRefused {
-                    at: connection.at.clone(),
-                    why: words_in_brackets(error.message()),
-                },
-                _ => connection.lost(&error),
-            })?;
+        let mut pauses = REOPEN_PAUSES.iter().filter(|_| self.has_run);
+        let opened = loop {
+            let error = match connection
+                .drive(|| connection.session.channel_session())
+                .await
+            {
+                Ok(opened) => break opened,
+                Err(error) if code(&error) == -21 => error,
+                Err(error) => return Err(connection.lost(&error)),
+            };
+            match pauses.next() {
+                Some(pause) => sleep(*pause).await,
+                None => {
+                    return Err(Error::ChannelRefused {
+                        at: connection.at.clone(),
+                        why: words_in_brackets(error.message()),
+                    });
+                }
+            }
+        };
         self.connection.channel = Some(opened);
         Ok(())
     }
