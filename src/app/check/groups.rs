@@ -108,7 +108,9 @@ pub(super) fn cli_verdict(host: &MirrorHost, seen: &Seen) -> Verdict {
     match seen.exit_code {
         Some(126 | 127) if !seen.has_java => {
             let mend = match seen.java_homes.as_slice() {
-                [] => "install Java there, or write kafka: {java_home: ...} for this host".to_owned(),
+                [] => {
+                    "install Java there, or write kafka: {java_home: ...} for this host".to_owned()
+                }
                 found => format!("write kafka: {{java_home: {}}}", found.join(", or ")),
             };
             failed(format!("{cli} finds no java: {said}"), mend)
@@ -257,10 +259,13 @@ fn topic_verdict(rows: &[&kafka::Row<'_>]) -> Verdict {
     if known.is_empty() {
         return Verdict::Warned {
             what: format!("{count}, no lag known: nothing was committed yet"),
-            mend: "wait for the first record and the first commit (MirrorMaker: every 60 s)".to_owned(),
+            mend: "wait for the first record and the first commit (MirrorMaker: every 60 s)"
+                .to_owned(),
         };
     }
-    let lag = known.iter().fold(0_i64, |sum, lag| sum.saturating_add((*lag).max(0)));
+    let lag = known
+        .iter()
+        .fold(0_i64, |sum, lag| sum.saturating_add((*lag).max(0)));
     let unknown = match partitions.len() - known.len() {
         0 => String::new(),
         unknown => format!(", {unknown} of them unknown"),
@@ -287,7 +292,9 @@ fn missing_topic(
         .min();
     let mend = match near {
         Some((_, near)) => format!("did you mean {near:?}?"),
-        None if table.is_empty() => "the table is empty: correct group, or wait for its first commit".to_owned(),
+        None if table.is_empty() => {
+            "the table is empty: correct group, or wait for its first commit".to_owned()
+        }
         None => {
             let names: Vec<&str> = table.keys().copied().collect();
             format!(
@@ -343,14 +350,26 @@ fn mend_of(host: &MirrorHost, describe: &Describe, failure: &Failure) -> String 
             quoted(&describe.group)
         );
     }
-    if says(&["SaslAuthenticationException", "SslAuthenticationException", "IllegalSaslState"]) {
+    if says(&[
+        "SaslAuthenticationException",
+        "SslAuthenticationException",
+        "IllegalSaslState",
+    ]) {
         return "correct user, password and protocol in the file of command_config".to_owned();
     }
-    if says(&["Failed to create new KafkaAdminClient", "NoSuchFileException"]) {
-        return format!("correct bootstrap_servers and what the file of command_config names; by hand: {by_hand}");
+    if says(&[
+        "Failed to create new KafkaAdminClient",
+        "NoSuchFileException",
+    ]) {
+        return format!(
+            "correct bootstrap_servers and what the file of command_config names; by hand: {by_hand}"
+        );
     }
     if says(&["TimeoutException", "timed out", "failed on brokers"]) {
-        let server = describe.bootstrap_servers.first().map_or("", String::as_str);
+        let server = describe
+            .bootstrap_servers
+            .first()
+            .map_or("", String::as_str);
         let (name, port) = server.rsplit_once(':').unwrap_or((server, ""));
         return format!(
             "correct bootstrap_servers, or give TLS or SASL settings by command_config; is the port open from there? {} nc -zv {name} {port}",
@@ -374,7 +393,9 @@ fn remote_line(host: &MirrorHost, describe: &Describe, action: &str) -> String {
     let cli = quoted(&host.kafka.consumer_groups);
     let servers = describe.bootstrap_servers.join(",");
     let file = describe.command_config.as_deref();
-    let file = file.map_or_else(String::new, |file| format!(" --command-config {}", quoted(file)));
+    let file = file.map_or_else(String::new, |file| {
+        format!(" --command-config {}", quoted(file))
+    });
     let remote = format!("{cli} --bootstrap-server {servers}{file} {action}");
     format!("{} {}", login_command(host), quoted(&remote))
 }
@@ -385,7 +406,12 @@ fn login_command(host: &MirrorHost) -> String {
     let key = key.map_or_else(String::new, |key| {
         format!(" -i {}", quoted(&key.display().to_string()))
     });
-    format!("ssh -p {}{key} {}@{}", ssh.port, quoted(&ssh.user), ssh.address)
+    format!(
+        "ssh -p {}{key} {}@{}",
+        ssh.port,
+        quoted(&ssh.user),
+        ssh.address
+    )
 }
 
 fn quoted(text: &str) -> String {
