@@ -133,3 +133,113 @@ pub fn partitions_of<'a>(rows: impl IntoIterator<Item = &'a Row<'a>>) -> Vec<Par
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample(lags: &[(i32, Option<i64>)]) -> Sample {
+        let partition = |&(partition, lag)| Partition {
+            partition,
+            lag,
+            current_offset: None,
+            log_end_offset: None,
+            consumer_id: None,
+            consumer_host: None,
+            client_id: None,
+        };
+        Sample {
+            sampled_at: DateTime::from_timestamp_millis(1_763_632_800_000).unwrap(),
+            clock_generation: 0,
+            topic: "orders".into(),
+            group: "oasis-group".into(),
+            mirror_host: "mm-1".into(),
+            cluster: None,
+            outcome: Outcome::Ok,
+            group_state: GroupState::Stable,
+            reason: None,
+            partitions: lags.iter().map(partition).collect(),
+            round_ms: Some(1534),
+        }
+    }
+
+    #[test]
+    fn negative_lag_stays_in_its_partition_and_counts_as_zero_in_the_sum() {
+        let sample = sample(&[(0, Some(12)), (1, Some(0)), (2, None), (3, Some(-70))]);
+        assert_eq!(sample.lag_total(), Some(12));
+        assert_eq!(sample.lag_max(), Some(12));
+        assert_eq!(sample.lag_max_partition(), Some(0));
+        assert_eq!(sample.partitions_unknown(), [2]);
+        assert_eq!(sample.partitions[3].lag, Some(-70));
+    }
+
+    #[test]
+    fn nothing_known_is_no_sum_and_never_zero() {
+        let sample = sample(&[(0, None), (1, None)]);
+        assert_eq!(sample.lag_total(), None);
+        assert_eq!(sample.lag_max(), None);
+        assert_eq!(sample.lag_max_partition(), None);
+    }
+
+    #[test]
+    fn lags_that_sum_beyond_64_bits_stop_at_the_largest_number() {
+        let sample = sample(&[(0, Some(i64::MAX)), (1, Some(i64::MAX))]);
+        assert_eq!(sample.lag_total(), Some(i64::MAX));
+    }
+
+    #[test]
+    fn the_id_depends_on_group_topic_mirror_host_and_tick_and_on_nothing_else() {
+        let first = sample(&[(0, Some(1))]);
+        let mut other_numbers = sample(&[(0, Some(2))]);
+        other_numbers.outcome = Outcome::Timeout;
+        other_numbers.cluster = Some("a".into());
+        other_numbers.round_ms = None;
+        assert_eq!(first.id(), other_numbers.id());
+        let changes: [fn(&mut Sample); 5] = [
+            |s| s.topic = "payments".into(),
+            |s| s.group = "other".into(),
+            |s| s.mirror_host = "mm-2".into(),
+            |s| s.sampled_at += chrono::TimeDelta::milliseconds(1),
+            |s| s.clock_generation = 1,
+        ];
+        for change in changes {
+            let mut changed = first.clone();
+            change(&mut changed);
+            assert_ne!(first.id(), changed.id());
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_known_sample_never_changes_between_versions() {
+        // An id that changed would double what a collector of the version before has written.
+        assert_eq!(
+            sample(&[]).id(),
+            "1763632800000-7d7238c19e43ec14ec94e0909afe800b"
+        );
+    }
+
+    #[test]
+    fn names_that_run_together_alike_have_different_ids() {
+        let mut a = sample(&[]);
+        let mut b = sample(&[]);
+        (a.group, a.topic) = ("ab".into(), "c".into());
+        (b.group, b.topic) = ("a".into(), "bc".into());
+        assert_ne!(a.id(), b.id());
+    }
+
+    proptest! {
+        #[test]
+        fn a_sample_comes_back_from_the_journal_as_it_was(
+            topic in ".*", group in ".*", reason in proptest::option::of(".*"),
+            lags in proptest::collection::btree_map(any::<i32>(), any::<Option<i64>>(), 0..20),
+        ) {
+            let mut sample = sample(&lags.into_iter().collect::<Vec<_>>());
+            (sample.topic, sample.group, sample.reason) = (topic, group, reason);
+            let body = serde_json::to_vec(&sample).unwrap();
+            prop_assert!(sample.id().len() <= 64);
+            prop_assert_eq!(serde_json::from_slice::<Sample>(&body).unwrap(), sample);
+        }
+    }
+}

@@ -1,11 +1,29 @@
 //! In: sources (a host, a group, its topics). Out: exactly one record in the journal per topic and tick.
 //! Never: knows a sink, runs two describes of one source at once.
 
+mod counts;
+mod link;
+mod memory;
+mod once;
+mod round;
+mod schedule;
+mod source;
+mod topic;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+pub use self::counts::{Counts, Tally};
+pub use self::once::{Answer, once};
+
+use self::link::HostShares;
+use self::memory::Memory;
+use self::source::Source;
+use crate::journal::{self, Journal};
 use crate::{kafka, ssh};
 
 /// One machine we SSH to.
@@ -44,4 +62,53 @@ pub enum Topics {
     Listed(Vec<String>),
     /// A `groups:` entry without a list: whatever the table has, but for names that match one of these.
     All { exclude: Vec<Regex> },
+}
+
+/// All sources at work.
+pub struct Collector {
+    tasks: JoinSet<()>,
+    counts: Arc<Counts>,
+}
+
+impl Collector {
+    /// Starts one task per source; each connects, ticks and writes to `journal` until `stop`.
+    ///
+    /// # Errors
+    /// The journal cannot say where a source left off.
+    pub async fn start(
+        sources: Vec<SourceSettings>,
+        journal: &Journal,
+        stop: &CancellationToken,
+    ) -> Result<Self, journal::Error> {
+        let counts = Arc::new(Counts::default());
+        let mut shares = HostShares::default();
+        let mut tasks = JoinSet::new();
+        for settings in sources {
+            let memory = remember(&settings.name, journal).await?;
+            let share = shares.of(&settings.mirror_host, ssh::Gate::patient);
+            let source = Source::new(settings, share, journal.clone(), counts.clone(), memory);
+            tasks.spawn(source.run(stop.clone()));
+        }
+        Ok(Self { tasks, counts })
+    }
+
+    /// What was done so far.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
+    }
+
+    /// Returns when every source has stopped and its samples are in the journal.
+    pub async fn finish(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn remember(name: &str, journal: &Journal) -> Result<Memory, journal::Error> {
+    let Some(kept) = journal.mark(name).await? else {
+        return Ok(Memory::default());
+    };
+    Ok(serde_json::from_slice(&kept).unwrap_or_else(|error| {
+        tracing::warn!(source = name, %error, "cannot read where this source left off; it starts anew");
+        Memory::default()
+    }))
 }

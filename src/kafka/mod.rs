@@ -5,6 +5,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+// Words of a table's first line: which columns, in which layout.
+mod header;
+// What to run on the mirror host.
+mod loop_command;
+// Texts of the CLI, the JVM and the shell: outcome, state of the group, reason.
+mod messages;
+// Both streams of one round: rows and problems.
+mod read;
+// One line of the table.
+mod row;
+// Lines of both streams, cut into rounds by the marker.
+mod transcript;
+
+pub use loop_command::{LOOP_SCRIPT, Unquotable, loop_command};
+pub use read::read;
+pub use transcript::{Progress, RoundText, Stream, Transcript, hello_line, marker_line};
+
 /// Where and how the CLI runs on a mirror host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -56,6 +73,42 @@ pub enum Outcome {
     Timeout,
     /// Connecting, host key, login or the connection failed; the reason says which.
     SshError,
+}
+
+impl Outcome {
+    /// Every outcome, best first; the discriminant of each is its place here.
+    pub const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::NoRows,
+        Self::GroupMissing,
+        Self::CliError,
+        Self::Timeout,
+        Self::SshError,
+    ];
+
+    /// The word in documents, logs and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NoRows => "no_rows",
+            Self::GroupMissing => "group_missing",
+            Self::CliError => "cli_error",
+            Self::Timeout => "timeout",
+            Self::SshError => "ssh_error",
+        }
+    }
+}
+
+impl GroupState {
+    /// The word in documents, logs and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Empty => "empty",
+            Self::Rebalancing => "rebalancing",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// State of the consumer group, as far as the CLI's messages tell.
@@ -117,8 +170,11 @@ pub enum Problem {
     NotRows { count: usize, first: String },
     #[error("unknown table header: {header:?}")]
     UnknownHeader { header: String },
-    #[error("{count} lines longer than {limit_bytes} bytes were cut and not read")]
-    CutLines { count: usize, limit_bytes: usize },
-    #[error("output of more than {limit_bytes} bytes, the rest was not read")]
-    TooMuchOutput { limit_bytes: usize },
+    #[error("{count} lines were too long, were cut and not read")]
+    CutLines { count: usize },
+    #[error("too much output, the rest of the round was not read")]
+    TooMuchOutput,
 }
+
+#[cfg(test)]
+mod tests;

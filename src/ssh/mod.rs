@@ -1,10 +1,30 @@
 //! In: host settings and one command line. Out: lines of its stdout, lines of its stderr, an end.
 //! Never: knows Kafka, lets two tasks touch one session, accepts a host key that nobody vouched for.
 
+mod agent;
+mod connect;
+mod connection;
+mod error;
+mod gate;
+mod host_key;
+mod known_hosts;
+mod lines;
+mod login;
+mod message;
+mod session;
+mod stream;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+
+pub use connect::connect;
+pub use error::{Endpoint, Error, KeyProblem, OfferedKey, TcpFailure};
+pub use gate::Gate;
+pub use lines::{LINE_BYTES_MAX, Line, Lines};
+pub use session::{Output, Session};
+pub use stream::{Event, Stream};
 
 /// How one mirror host is reached: fully resolved, no defaults left to apply.
 #[derive(Debug, Clone)]
@@ -40,4 +60,19 @@ pub enum HostKeyPolicy {
     AcceptNew,
     /// Only the key with this fingerprint, as `ssh-keygen -lf` prints it (`SHA256:...`).
     Pinned(String),
+}
+
+/// The steps of a connection, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// Name to addresses.
+    Resolve,
+    /// A TCP connection to one of them.
+    Tcp,
+    /// Banner, key exchange, and the judgement of the host key.
+    HostKey,
+    /// Proof of who we are.
+    Login,
+    /// Opening the channel for a command.
+    Shell,
 }

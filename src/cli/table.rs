@@ -1,0 +1,173 @@
+//! In: the latest sample of each topic. Out: the table that `once` prints and `demo` keeps alive.
+//! Never: asks for a sample, reads a clock, knows whether it prints to a terminal.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::columns::{self, Cell, Column, Mood};
+use crate::kafka::{GroupState, Outcome};
+use crate::sample::Sample;
+
+/// Least width of a column of names: `oasis-g…` still tells groups apart.
+const NAME_NARROWEST: usize = 8;
+
+/// Least width of the outcome: `ok, rebalancing` and `group_missing` whole.
+const OUTCOME_NARROWEST: usize = 15;
+
+/// Columns of every table of samples.
+pub(super) const COLUMNS: [Column; 8] = [
+    text("TOPIC", Some(NAME_NARROWEST)),
+    text("GROUP", Some(NAME_NARROWEST)),
+    text("HOST", Some(NAME_NARROWEST)),
+    number("PARTITIONS", "PART"),
+    number("LAG TOTAL", "LAG"),
+    number("LAG MAX", "MAX"),
+    text("OUTCOME", Some(OUTCOME_NARROWEST)),
+    number("AGE", "AGE"),
+];
+
+/// A column of words.
+pub(super) const fn text(title: &'static str, narrowest: Option<usize>) -> Column {
+    Column {
+        title,
+        short_title: title,
+        right: false,
+        narrowest,
+    }
+}
+
+const fn number(title: &'static str, short_title: &'static str) -> Column {
+    Column {
+        title,
+        short_title,
+        right: true,
+        narrowest: None,
+    }
+}
+
+/// One line per sample under a title line, the largest lag first and unknown lag last; ends with a line feed.
+///
+/// The reason stands under a topic without numbers. No line is wider than `width` terminal cells; too long values are cut with `…`.
+/// HOST is the mirror host. In PARTITIONS, `12 (2?)` says that two of twelve have no known lag. `now` is what AGE counts to.
+pub fn render(samples: &[Sample], now: DateTime<Utc>, width: usize, color: bool) -> String {
+    if samples.is_empty() {
+        return "no samples\n".to_owned();
+    }
+    let mut sorted: Vec<&Sample> = samples.iter().collect();
+    sort(&mut sorted);
+    let rows: Vec<Vec<Cell>> = sorted.iter().map(|s| cells(s, now).into()).collect();
+    let mut text = String::new();
+    for (at, line) in columns::lines(&COLUMNS, &rows, width, color)
+        .iter()
+        .enumerate()
+    {
+        text.push_str(line.trim_end());
+        text.push('\n');
+        let sample = at.checked_sub(1).and_then(|at| sorted.get(at));
+        if let Some(reason) = sample.and_then(|s| reason(s, width, color)) {
+            text.push_str(&reason);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Largest total lag first, unknown lag last; equal ones by topic, group and mirror host.
+pub(super) fn sort(samples: &mut [&Sample]) {
+    samples.sort_by(|a, b| {
+        let lag = b.lag_total().cmp(&a.lag_total());
+        lag.then_with(|| {
+            (&a.topic, &a.group, &a.mirror_host).cmp(&(&b.topic, &b.group, &b.mirror_host))
+        })
+    });
+}
+
+/// The cells of one sample under `COLUMNS`.
+pub(super) fn cells(sample: &Sample, now: DateTime<Utc>) -> [Cell; 8] {
+    let (outcome, mood) = outcome(sample);
+    [
+        Cell::plain(&sample.topic),
+        Cell::plain(&sample.group),
+        Cell::plain(&sample.mirror_host),
+        Cell::plain(partitions(sample)),
+        Cell::plain(sample.lag_total().map_or("-".to_owned(), |n| n.to_string())),
+        Cell::plain(lag_max(sample)),
+        Cell::new(outcome, mood),
+        Cell::plain(age(now - sample.sampled_at)),
+    ]
+}
+
+/// The line under a topic that says why it has no numbers, not wider than `width`; `None` where there is nothing to say.
+pub(super) fn reason(sample: &Sample, width: usize, color: bool) -> Option<String> {
+    let reason = sample.reason.as_deref()?.trim();
+    let line = format!("    {}", columns::printable(reason));
+    Some(Mood::Dim.paint(&columns::cut(&line, width), color))
+}
+
+/// An age in one unit or two, `0s` for an instant that is still to come.
+pub(super) fn age(age: TimeDelta) -> String {
+    let seconds = age.num_seconds().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+fn partitions(sample: &Sample) -> String {
+    if sample.outcome != Outcome::Ok {
+        return "-".to_owned();
+    }
+    match sample.partitions_unknown().len() {
+        0 => sample.partitions.len().to_string(),
+        unknown => format!("{} ({unknown}?)", sample.partitions.len()),
+    }
+}
+
+fn lag_max(sample: &Sample) -> String {
+    match (sample.lag_max(), sample.lag_max_partition()) {
+        (Some(lag), Some(partition)) => format!("{lag} (p{partition})"),
+        _ => "-".to_owned(),
+    }
+}
+
+/// The words of the documents; beside `ok` the state of the group where it is not the usual one.
+fn outcome(sample: &Sample) -> (String, Mood) {
+    let outcome = outcome_word(sample.outcome);
+    let state = match sample.group_state {
+        GroupState::Empty | GroupState::Rebalancing => Some(state_word(sample.group_state)),
+        GroupState::Stable | GroupState::Unknown => None,
+    };
+    let mood = match (sample.outcome, state) {
+        (Outcome::Ok, None) => Mood::Good,
+        (Outcome::Ok, Some(_)) | (Outcome::NoRows, _) => Mood::Notice,
+        _ => Mood::Bad,
+    };
+    match state {
+        Some(state) => (format!("{outcome}, {state}"), mood),
+        None => (outcome.to_owned(), mood),
+    }
+}
+
+pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::NoRows => "no_rows",
+        Outcome::GroupMissing => "group_missing",
+        Outcome::CliError => "cli_error",
+        Outcome::Timeout => "timeout",
+        Outcome::SshError => "ssh_error",
+    }
+}
+
+pub(super) fn state_word(state: GroupState) -> &'static str {
+    match state {
+        GroupState::Stable => "stable",
+        GroupState::Empty => "empty",
+        GroupState::Rebalancing => "rebalancing",
+        GroupState::Unknown => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests;

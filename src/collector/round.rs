@@ -1,0 +1,130 @@
+//! In: how one round ended. Out: a sample for each topic it must account for.
+//! Never: does I/O, reads a clock.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::SourceSettings;
+use super::schedule::Tick;
+use crate::kafka::{self, Description, Failure, GroupState, Outcome, RoundText, Row};
+use crate::sample::{ANY_TOPIC, Sample, partitions_of};
+
+/// How the round of one tick ended.
+pub(super) enum Round {
+    /// The CLI ran; this is what it said.
+    Text(RoundText),
+    /// It did not, or nothing came back.
+    Failed { failure: Failure, was_asked: bool },
+}
+
+impl Round {
+    /// The connection was not there, or broke under the round.
+    pub(super) fn without_link(reason: String) -> Self {
+        Self::Failed {
+            failure: Failure {
+                outcome: Outcome::SshError,
+                reason,
+            },
+            was_asked: false,
+        }
+    }
+
+    /// Nothing came within the describe's limit and the time a host needs to kill it.
+    pub(super) fn silent(limit: Duration) -> Self {
+        Self::Failed {
+            failure: Failure {
+                outcome: Outcome::Timeout,
+                reason: format!(
+                    "no answer from the mirror host within describe_timeout ({}s)",
+                    limit.as_secs()
+                ),
+            },
+            was_asked: true,
+        }
+    }
+
+    /// Whether a describe was run for it.
+    pub(super) fn was_asked(&self) -> bool {
+        matches!(
+            self,
+            Self::Text(_)
+                | Self::Failed {
+                    was_asked: true,
+                    ..
+                }
+        )
+    }
+
+    /// What the round says of `group`.
+    pub(super) fn describe(&self, group: &str) -> Description<'_> {
+        match self {
+            Self::Text(text) => kafka::read(group, text),
+            Self::Failed { failure, .. } => Description {
+                rows: Vec::new(),
+                problems: Vec::new(),
+                group_state: GroupState::Unknown,
+                failure: Some(failure.clone()),
+            },
+        }
+    }
+}
+
+/// One sample per topic of `topics`; where that is empty, one for `ANY_TOPIC`, so that no tick stays without a record.
+pub(super) fn samples<'a>(
+    settings: &'a SourceSettings,
+    tick: Tick,
+    description: &'a Description<'a>,
+    topics: &'a [String],
+    round_ms: Option<u64>,
+) -> impl Iterator<Item = Sample> + 'a {
+    let mut rows: BTreeMap<&str, Vec<&Row<'_>>> = BTreeMap::new();
+    for row in &description.rows {
+        rows.entry(row.topic).or_default().push(row);
+    }
+    let any = topics.is_empty().then_some(ANY_TOPIC);
+    topics
+        .iter()
+        .map(String::as_str)
+        .chain(any)
+        .map(move |topic| {
+            let rows = rows.get(topic).map_or(&[][..], Vec::as_slice);
+            let (outcome, reason) = outcome_of(topic, rows.is_empty(), description, settings);
+            Sample {
+                sampled_at: tick.at,
+                clock_generation: tick.generation,
+                topic: topic.to_owned(),
+                group: settings.describe.group.clone(),
+                mirror_host: settings.mirror_host.name.clone(),
+                cluster: settings.mirror_host.cluster.clone(),
+                outcome,
+                group_state: description.group_state,
+                reason,
+                partitions: partitions_of(rows.iter().copied()),
+                round_ms,
+            }
+        })
+}
+
+fn outcome_of(
+    topic: &str,
+    has_no_rows: bool,
+    description: &Description<'_>,
+    settings: &SourceSettings,
+) -> (Outcome, Option<String>) {
+    match &description.failure {
+        // A group's failure beside its own rows would contradict itself; the rows are what the CLI printed.
+        _ if !has_no_rows => (Outcome::Ok, None),
+        Some(failure) => (failure.outcome, Some(failure.reason.clone())),
+        None if topic == ANY_TOPIC => {
+            let reason = format!("the table of group {:?} has no topic", settings.describe.group);
+            (Outcome::NoRows, Some(reason))
+        }
+        None => {
+            let reason = format!(
+                "topic {topic:?} is not in the table of group {:?}",
+                settings.describe.group
+            );
+            (Outcome::NoRows, Some(reason))
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! In: lines for a running command's standard input. Out: its lines of stdout and stderr in order, then its end.
+//! Never: lets a slow reader stop what is sent, or a frozen peer stop the end.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ssh2::Channel;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::Connection;
+use super::error::{Endpoint, Error};
+use super::lines::{LINE_BYTES_MAX, Line, Lines};
+use super::session::{PIECE_BYTES, exit_of, read_some, write_some};
+
+/// Events that wait for a slow reader. Beyond it the socket is no longer read, and the remote command stops at a full pipe:
+/// nothing is lost, and memory ends at this many lines of at most 64 KiB.
+const EVENTS_QUEUED_MAX: usize = 256;
+/// Lines that wait to be sent. Ticks come one per interval; so many of them unread mean a command that hangs.
+const LINES_QUEUED_MAX: usize = 64;
+/// How long `close` waits for the owner of the session. It waits for nobody itself, so this is a margin for a busy runtime.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What came from a running command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Stdout(Line),
+    Stderr(Line),
+    /// Nothing comes after it. An orderly end of the command is `Error::CommandEnded`.
+    Ended(Error),
+}
+
+/// A running command on a mirror host. One task owns its session; dropping this ends the connection promptly.
+#[derive(Debug)]
+pub struct Stream {
+    at: Endpoint,
+    lines: mpsc::Sender<String>,
+    events: mpsc::Receiver<Event>,
+    ended: Option<Error>,
+    stop: CancellationToken,
+    owner: Option<JoinHandle<()>>,
+}
+
+impl Stream {
+    pub(super) fn spawn(connection: Connection, channel: Channel) -> Self {
+        let at = connection.at.clone();
+        let (lines, lines_to_send) = mpsc::channel(LINES_QUEUED_MAX);
+        let (deliver, events) = mpsc::channel(EVENTS_QUEUED_MAX);
+        let stop = CancellationToken::new();
+        let owner = Owner {
+            connection,
+            channel,
+            lines_to_send,
+            sending: None,
+            splitters: [Lines::new(LINE_BYTES_MAX), Lines::new(LINE_BYTES_MAX)],
+            piece: vec![0; PIECE_BYTES],
+            undelivered: VecDeque::new(),
+            deliver,
+        };
+        let stopped = stop.clone();
+        let owner = tokio::spawn(async move {
+            // Dropped half-way, the owner ends the connection, which is all that is left to do.
+            let _end = stopped.run_until_cancelled(owner.run_to_the_end()).await;
+        });
+        Self {
+            at,
+            lines,
+            events,
+            ended: None,
+            stop,
+            owner: Some(owner),
+        }
+    }
+
+    /// Hands a line to the command's standard input, LF added; it is sent when the peer takes it.
+    ///
+    /// # Errors
+    /// `QueueFull` when 64 lines wait already, `Ended` when the session is over.
+    pub fn send(&self, mut line: String) -> Result<(), Error> {
+        line.push('\n');
+        self.lines.try_send(line).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::QueueFull {
+                at: self.at.clone(),
+                lines: LINES_QUEUED_MAX,
+            },
+            mpsc::error::TrySendError::Closed(_) => Error::Ended {
+                at: self.at.clone(),
+            },
+        })
+    }
+
+    /// The next line or the end. Dropping this future loses nothing; after the end it is the end again.
+    pub async fn next(&mut self) -> Event {
+        if let Some(error) = &self.ended {
+            return Event::Ended(error.clone());
+        }
+        let event = self.events.recv().await.unwrap_or_else(|| {
+            // The owner says how it ended; without a word it was cut off with its runtime.
+            Event::Ended(Error::Ended {
+                at: self.at.clone(),
+            })
+        });
+        if let Event::Ended(error) = &event {
+            self.ended = Some(error.clone());
+        }
+        event
+    }
+
+    /// Ends the connection and waits until its socket is closed: at most 2 s, also with a frozen peer.
+    pub async fn close(mut self) {
+        self.stop.cancel();
+        if let Some(owner) = self.owner.take() {
+            // Past the limit the owner still ends by itself: it was told to.
+            let _at_most = timeout(CLOSE_WITHIN, owner).await;
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The task that alone touches a session.
+struct Owner {
+    // Before `connection`: the last handle of the channel must be gone when the connection frees the session.
+    channel: Channel,
+    connection: Connection,
+    lines_to_send: mpsc::Receiver<String>,
+    /// The line under way and how much of it is sent.
+    sending: Option<(Vec<u8>, usize)>,
+    splitters: [Lines; 2],
+    piece: Vec<u8>,
+    /// Lines of the last piece read that the reader has not taken; while there are some, nothing more is read.
+    undelivered: VecDeque<Event>,
+    deliver: mpsc::Sender<Event>,
+}
+
+impl Owner {
+    async fn run_to_the_end(mut self) {
+        let error = match self.run().await {
+            Ok(error) => error,
+            Err(error) => self.connection.lost(&error),
+        };
+        let Self {
+            channel,
+            connection,
+            mut undelivered,
+            deliver,
+            ..
+        } = self;
+        // The host is rid of us before a slow reader is.
+        drop(channel);
+        drop(connection);
+        undelivered.push_back(Event::Ended(error));
+        for event in undelivered {
+            if deliver.send(event).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Moves bytes both ways until the command ends.
+    async fn run(&mut self) -> Result<Error, ssh2::Error> {
+        loop {
+            self.send_lines().await?;
+            self.read_all().await?;
+            if self.undelivered.is_empty() && self.channel.eof() {
+                return self.command_ended().await;
+            }
+            // Sending reads the socket too; what it found there is queued where epoll does not see it.
+            if self.undelivered.is_empty() && self.channel.read_window().available > 0 {
+                continue;
+            }
+            let has_undelivered = !self.undelivered.is_empty();
+            let is_sending = self.sending.is_some();
+            tokio::select! {
+                room = self.deliver.reserve(), if has_undelivered => {
+                    let (Ok(room), Some(event)) = (room, self.undelivered.pop_front()) else {
+                        // The reader is gone, and with it the reason to go on.
+                        return Ok(Error::Ended { at: self.connection.at.clone() });
+                    };
+                    room.send(event);
+                }
+                readable = self.connection.readable(), if !has_undelivered || is_sending => {
+                    readable?;
+                    if let Some(error) = self.connection.broken() {
+                        return Ok(error);
+                    }
+                }
+                Some(line) = self.lines_to_send.recv(), if !is_sending => {
+                    self.sending = Some((line.into_bytes(), 0));
+                }
+            }
+        }
+    }
+
+    /// Sends as much as the peer takes now.
+    async fn send_lines(&mut self) -> Result<(), ssh2::Error> {
+        while let Some((line, sent)) = &mut self.sending {
+            let rest = &line[*sent..];
+            match write_some(&self.connection, &self.channel, rest).await? {
+                Some(length) => *sent += length,
+                None => break,
+            }
+            if *sent == line.len() {
+                self.sending = self
+                    .lines_to_send
+                    .try_recv()
+                    .ok()
+                    .map(|line| (line.into_bytes(), 0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads both streams until nothing is queued, or until the reader is behind.
+    async fn read_all(&mut self) -> Result<(), ssh2::Error> {
+        loop {
+            let mut is_idle = true;
+            for stream in 0..2 {
+                self.hand_over();
+                if !self.undelivered.is_empty() {
+                    return Ok(());
+                }
+                let read = read_some(&self.connection, &self.channel, stream, &mut self.piece);
+                if let Some(length) = read.await? {
+                    is_idle = false;
+                    let undelivered = &mut self.undelivered;
+                    self.splitters[stream].push(&self.piece[..length], &mut |line| {
+                        undelivered.push_back(event_of(stream, line));
+                    });
+                }
+            }
+            if is_idle && self.channel.read_window().available == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives the reader what it has room for.
+    fn hand_over(&mut self) {
+        while !self.undelivered.is_empty() {
+            let Ok(room) = self.deliver.try_reserve() else {
+                return;
+            };
+            if let Some(event) = self.undelivered.pop_front() {
+                room.send(event);
+            }
+        }
+    }
+
+    /// The command closed its output: a last line without an end counts, for the command meant it so.
+    ///
+    /// (When the connection breaks, such a line is torn, and a torn row must not be taken for a row: it is dropped.)
+    async fn command_ended(&mut self) -> Result<Error, ssh2::Error> {
+        for (stream, lines) in self.splitters.iter_mut().enumerate() {
+            let last = lines.finish().map(|line| event_of(stream, line));
+            self.undelivered.extend(last);
+        }
+        let exit = exit_of(&self.connection, &mut self.channel).await?;
+        Ok(Error::CommandEnded {
+            at: self.connection.at.clone(),
+            exit_code: exit.code,
+            signal: exit.signal,
+        })
+    }
+}
+
+fn event_of(stream: usize, line: Line) -> Event {
+    if stream == 0 {
+        Event::Stdout(line)
+    } else {
+        Event::Stderr(line)
+    }
+}
