@@ -10,6 +10,9 @@ use super::problem::{Place, Report, Reported};
 /// A configuration of 1,000 topics written out takes 0.3 MB; what is larger is some other file.
 pub(super) const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Open brackets at once: ours go four deep, and the YAML readers take minutes over 100,000.
+const NESTING_MAX: usize = 100;
+
 /// Keys written twice that are named before the rest is left unread.
 const DUPLICATE_KEYS_MAX: usize = 100;
 
@@ -64,6 +67,10 @@ impl Node {
 
 /// Reads the file twice: `serde_yaml` types the values, `marked_yaml` knows where they stand.
 pub(super) fn parse(text: &str, report: &Report) -> Result<Node, Reported> {
+    if is_nested_too_deep(text) {
+        let what = format!("has more than {NESTING_MAX} brackets open at once");
+        return Err(report.error(&Place::default(), what, "close the brackets"));
+    }
     if let Err(error) = serde_yaml::from_str::<Yaml>(text)
         && !error.to_string().contains("duplicate entry")
     {
@@ -78,6 +85,19 @@ pub(super) fn parse(text: &str, report: &Report) -> Result<Node, Reported> {
             "two YAML readers disagree on it",
             "write it more plainly: two blanks per level, text in quotes",
         )
+    })
+}
+
+/// Counts brackets in comments and quotes as well: the limit is far above what a real file has.
+fn is_nested_too_deep(text: &str) -> bool {
+    let mut depth = 0_usize;
+    text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > NESTING_MAX
     })
 }
 

@@ -1,0 +1,332 @@
+//! In: one mirror host and the sources that use it. Out: a finding for each link of its chain, by one login.
+//! Never: tries a link whose forerunner failed, runs two describes at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+use super::groups::{self, Question};
+use super::probe::{self, Entry, Seen};
+use super::{Reporter, since};
+use crate::collector::{MirrorHost, SourceSettings};
+use crate::finding::Verdict;
+use crate::kafka::{self, Progress, RoundText, Transcript};
+use crate::ssh::{self, Gate, Session, Step};
+
+/// The probe starts one JVM, which it kills after 30 s, and its shell has a second's work beside it.
+const PROBE_LIMIT: Duration = Duration::from_secs(45);
+
+/// Beyond the describe's own limit: the shell's start, and 5 s until `timeout -k 5` kills for good.
+const DESCRIBE_GRACE: Duration = Duration::from_secs(15);
+
+/// The loop of a check meets the end of its input at once; the lease is for the worst.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// As much as `ssh::Session::run` keeps.
+const ROUND_BYTES_MAX: usize = 1024 * 1024;
+
+/// What the host said that a finding shows.
+const SAID_CHARS_MAX: usize = 200;
+
+const STEPS: [Step; 5] = [
+    Step::Resolve,
+    Step::Tcp,
+    Step::HostKey,
+    Step::Login,
+    Step::Shell,
+];
+
+/// The links of one mirror host.
+pub(super) struct HostCheck {
+    host: Arc<MirrorHost>,
+    questions: Vec<Question>,
+}
+
+/// Why nothing more can be asked, in the words of a skipped finding.
+type Stop = String;
+
+impl HostCheck {
+    pub fn new(host: Arc<MirrorHost>, sources: impl Iterator<Item = SourceSettings>) -> Self {
+        Self {
+            host,
+            questions: Question::gather(sources),
+        }
+    }
+
+    /// Goes link by link; what could not be tried is reported as skipped.
+    pub async fn run(self, reporter: &Reporter) {
+        let skipped = match self.connect(reporter).await {
+            Ok(mut session) => {
+                let ended = self.ask(&mut session, reporter).await;
+                session.close().await;
+                ended.err()
+            }
+            Err(stop) => {
+                self.skip(reporter, "cli", &stop).await;
+                Some((0, stop))
+            }
+        };
+        let Some((first, stop)) = skipped else { return };
+        for question in self.questions.iter().skip(first) {
+            let what = format!("{} not asked: {stop}", question.topics_in_words());
+            let subject = question.subject(&self.host);
+            let verdict = Verdict::Skipped(what);
+            reporter.say(&subject, "describe", Duration::ZERO, verdict).await;
+        }
+    }
+
+    async fn skip(&self, reporter: &Reporter, link: &'static str, stop: &Stop) {
+        let verdict = Verdict::Skipped(stop.clone());
+        reporter.say(&self.host.name, link, Duration::ZERO, verdict).await;
+    }
+
+    async fn connect(&self, reporter: &Reporter) -> Result<Session, Stop> {
+        let name = &self.host.name;
+        let mut passed = Vec::new();
+        let mut on_step = |step: Step, took: Duration, detail: &str| {
+            passed.push((step, took, detail.to_owned()));
+        };
+        let gate = Gate::impatient(self.host.handshakes_per_host);
+        let started = Instant::now();
+        let connected = ssh::connect(&self.host.ssh, &gate, &mut on_step).await;
+        let took = since(started);
+        for (step, took, detail) in &passed {
+            let verdict = Verdict::Passed(detail.clone());
+            reporter.say(name, link_of(*step), *took, verdict).await;
+        }
+        let error = match connected {
+            Ok(session) => return Ok(session),
+            Err(error) => error,
+        };
+        let failed = error.step().unwrap_or(Step::Shell);
+        let stop = format!("{} failed", link_of(failed));
+        // A key file or known_hosts that cannot be read fails before the first step: those in between were not tried.
+        for step in STEPS {
+            if passed.iter().any(|(done, ..)| *done == step) {
+                continue;
+            }
+            if step == failed {
+                let spent: Duration = passed.iter().map(|(_, took, _)| *took).sum();
+                let verdict = Verdict::Failed {
+                    why: error.reason(),
+                    mend: error.mend(),
+                };
+                let took = took.saturating_sub(spent);
+                reporter.say(name, link_of(step), took, verdict).await;
+            } else {
+                self.skip(reporter, link_of(step), &stop).await;
+            }
+        }
+        Err(stop)
+    }
+
+    /// The host's side of the CLI, then every question.
+    ///
+    /// # Errors
+    /// Number of the first question that was not asked, and why.
+    async fn ask(&self, session: &mut Session, reporter: &Reporter) -> Result<(), (usize, Stop)> {
+        let seen = self.probe(session, reporter).await.map_err(|stop| (0, stop))?;
+        self.report_timeout(&seen, reporter).await;
+        self.report_cli(&seen, reporter).await.map_err(|stop| (0, stop))?;
+        let unusable = self.report_files(&seen, reporter).await;
+        let mut silent = Vec::new();
+        for (number, question) in self.questions.iter().enumerate() {
+            let file = question.describe.command_config.as_ref();
+            let stop = if file.is_some_and(|file| unusable.contains(file)) {
+                Some("its command_config cannot be read".to_owned())
+            } else if silent.contains(&question.cluster()) {
+                Some("these brokers did not answer before".to_owned())
+            } else {
+                None
+            };
+            if let Some(stop) = stop {
+                let verdict =
+                    Verdict::Skipped(format!("{} not asked: {stop}", question.topics_in_words()));
+                let subject = question.subject(&self.host);
+                reporter.say(&subject, "describe", Duration::ZERO, verdict).await;
+                continue;
+            }
+            let is_answered = self
+                .describe(session, question, reporter)
+                .await
+                .map_err(|stop| (number + 1, stop))?;
+            if !is_answered {
+                silent.push(question.cluster());
+            }
+        }
+        Ok(())
+    }
+
+    async fn probe(&self, session: &mut Session, reporter: &Reporter) -> Result<Seen, Stop> {
+        let started = Instant::now();
+        let marker = marker();
+        let mut files: Vec<&str> = self
+            .questions
+            .iter()
+            .filter_map(|question| question.describe.command_config.as_deref())
+            .collect();
+        files.sort_unstable();
+        files.dedup();
+        let failure = match probe::command(&self.host.kafka, &files, &marker) {
+            Err(value) => (
+                format!("{value:?} cannot be passed to a remote shell"),
+                "use a path without quotes, backslashes, dollars and exclamation marks".to_owned(),
+            ),
+            Ok(command) => match session.run(&command, PROBE_LIMIT).await {
+                Err(error) => (error.reason(), error.mend()),
+                Ok(output) => {
+                    let seen = probe::read(&output.stdout, &marker);
+                    if seen.is_whole {
+                        return Ok(seen);
+                    }
+                    let said = first_words(&[&output.stderr, &output.stdout]);
+                    (
+                        format!("the login shell does not run /bin/sh{said}"),
+                        "allow `/bin/sh -c` for this login: a ForceCommand or a restricted shell forbids it".to_owned(),
+                    )
+                }
+            },
+        };
+        let (why, mend) = failure;
+        let verdict = Verdict::Failed { why, mend };
+        reporter.say(&self.host.name, "commands", since(started), verdict).await;
+        Err("commands failed".to_owned())
+    }
+
+    async fn report_timeout(&self, seen: &Seen, reporter: &Reporter) {
+        let verdict = match seen.has_timeout {
+            true => Verdict::Passed("a describe that hangs is killed on the host".to_owned()),
+            false => Verdict::Warned {
+                what: "no usable timeout command: a describe that hangs stays, and a loop outlives a cut cable".to_owned(),
+                mend: "install coreutils there (timeout with -k)".to_owned(),
+            },
+        };
+        reporter.say(&self.host.name, "timeout", Duration::ZERO, verdict).await;
+    }
+
+    async fn report_cli(&self, seen: &Seen, reporter: &Reporter) -> Result<(), Stop> {
+        let verdict = groups::cli_verdict(&self.host, seen);
+        let failed = matches!(verdict, Verdict::Failed { .. });
+        reporter.say(&self.host.name, "cli", Duration::ZERO, verdict).await;
+        match failed {
+            true => Err("cli failed".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns the properties files that cannot be used.
+    async fn report_files(&self, seen: &Seen, reporter: &Reporter) -> Vec<String> {
+        let mut unusable = Vec::new();
+        for (path, entry) in &seen.files {
+            let user = &self.host.ssh.user;
+            let failed = |why: String, mend: String| Verdict::Failed { why, mend };
+            let verdict = match entry {
+                Entry::Usable => Verdict::Passed(path.clone()),
+                Entry::Missing => failed(
+                    format!("{path} does not exist"),
+                    "correct command_config, or put the client properties file there".to_owned(),
+                ),
+                Entry::Folder => failed(
+                    format!("{path} is a folder"),
+                    "name the properties file in it".to_owned(),
+                ),
+                Entry::Closed => failed(
+                    format!("{path} cannot be read by {user}"),
+                    format!("on {}: sudo setfacl -m u:{user}:r {path}", self.host.name),
+                ),
+            };
+            if matches!(verdict, Verdict::Failed { .. }) {
+                unusable.push(path.clone());
+            }
+            reporter.say(&self.host.name, "config file", Duration::ZERO, verdict).await;
+        }
+        unusable
+    }
+
+    /// One describe by the loop that `run` uses, fed with a single tick. Returns whether the brokers answered.
+    async fn describe(
+        &self,
+        session: &mut Session,
+        question: &Question,
+        reporter: &Reporter,
+    ) -> Result<bool, Stop> {
+        let started = Instant::now();
+        let subject = question.subject(&self.host);
+        let round = self.round(session, question).await;
+        let took = since(started);
+        match round {
+            Ok(text) => {
+                let (is_answered, findings) = groups::findings(&self.host, question, &text, took);
+                for finding in findings {
+                    reporter.pass_on(finding).await;
+                }
+                Ok(is_answered)
+            }
+            Err((why, mend)) => {
+                let verdict = Verdict::Failed { why, mend };
+                reporter.say(&subject, "describe", took, verdict).await;
+                Err("the describe before did not come back".to_owned())
+            }
+        }
+    }
+
+    async fn round(
+        &self,
+        session: &mut Session,
+        question: &Question,
+    ) -> Result<RoundText, (String, String)> {
+        let marker = marker();
+        let describe = &question.describe;
+        let command = kafka::loop_command(&self.host.kafka, describe, LEASE, &marker)
+            .map_err(|error| (error.to_string(), "use a value without it".to_owned()))?;
+        // The loop reads its only tick from a pipe and ends behind it. Not every shell takes `exec` within a pipe.
+        let command = format!("echo 1 | {}", command.strip_prefix("exec ").unwrap_or(&command));
+        let limit = describe.limit + DESCRIBE_GRACE;
+        let output = session
+            .run(&command, limit)
+            .await
+            .map_err(|error| (error.reason(), error.mend()))?;
+        let mut transcript = Transcript::new(&marker, ROUND_BYTES_MAX);
+        let streams = [
+            (kafka::Stream::Stdout, &output.stdout),
+            (kafka::Stream::Stderr, &output.stderr),
+        ];
+        for (stream, text) in streams {
+            for line in text.lines() {
+                if let Some(Progress::Round(round)) = transcript.push(stream, line, false) {
+                    return Ok(round);
+                }
+            }
+        }
+        Err((
+            format!("the describe loop did not end{}", first_words(&[&output.stderr])),
+            format!("try it by hand: {}", groups::by_hand(&self.host, describe)),
+        ))
+    }
+}
+
+fn link_of(step: Step) -> &'static str {
+    match step {
+        Step::Resolve => "name",
+        Step::Tcp => "tcp",
+        Step::HostKey => "host key",
+        Step::Login => "login",
+        Step::Shell => "shell",
+    }
+}
+
+/// Nobody on the host can know it, so no output of the host can be taken for it.
+fn marker() -> String {
+    format!("mirrorlag-{:032x}", rand::rng().random::<u128>())
+}
+
+/// `, it said "..."`, of the first of `texts` that has a line; empty where none has.
+fn first_words(texts: &[&str]) -> String {
+    let mut lines = texts.iter().flat_map(|text| text.lines());
+    let line = lines.find(|line| !line.trim().is_empty());
+    line.map_or_else(String::new, |line| {
+        let words: String = line.trim().chars().take(SAID_CHARS_MAX).collect();
+        format!(", it said {words:?}")
+    })
+}
