@@ -15,8 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // A record's bytes become a sample here, so that no sink has to know how the journal keeps them.
     ("delivery", &["journal", "sample", "sinks"]),
     ("config", &["ssh", "kafka", "collector", "journal", "sinks"]),
-    // The fleet answers the collector's own loop: both print the same hello and marker lines.
-    ("simulator", &["kafka"]),
+    ("simulator", &[]),
     (
         "app",
         &[
