@@ -1,9 +1,32 @@
 //! In: one batch of samples. Out: the fate of each.
 //! Never: retries, sleeps, reads the journal.
 
+use std::future::Future;
 use std::time::Duration;
 
+use crate::sample::Sample;
+
+mod document;
 pub mod elasticsearch;
+pub mod stdout;
+
+pub use document::document;
+
+/// A place where samples go.
+///
+/// It judges each record and does nothing else about a failure: waiting and sending again are `delivery`'s.
+pub trait Sink: Send + 'static {
+    /// The sink's name in the configuration, and of its reader in the journal.
+    fn name(&self) -> &'static str;
+
+    /// Makes sure that the place to write to exists and is ours to write to.
+    fn prepare(&mut self) -> impl Future<Output = Result<(), NotReady>> + Send;
+
+    /// Sends a batch, which is never empty, and says what became of each sample, in its order.
+    ///
+    /// Dropped before it ends, the outcome is unknown and the batch is sent again.
+    fn deliver(&mut self, batch: &[Sample]) -> impl Future<Output = Reply> + Send;
+}
 
 /// What became of one record of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,4 +52,24 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// Another node is thought alive, so a retry need not wait.
     pub another_node: bool,
+}
+
+impl Reply {
+    /// The same fate for each of `count` records, with nothing asked for.
+    pub fn all(fate: Fate, count: usize) -> Self {
+        Self {
+            fates: vec![fate; count],
+            retry_after: None,
+            another_node: false,
+        }
+    }
+}
+
+/// Why a sink cannot be written to yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotReady {
+    /// Passes by itself.
+    Retry(String),
+    /// An operator must act.
+    Hold(String),
 }

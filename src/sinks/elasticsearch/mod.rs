@@ -4,31 +4,274 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use elasticsearch::BulkParts;
 use secrecy::SecretString;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{Fate, NotReady, Reply, Sink, document};
+use crate::sample::Sample;
+
+mod check;
+mod index;
+mod mapping;
+mod nodes;
+mod response;
+
+pub use check::check;
+
+use index::Absent;
+use nodes::{NoAnswer, Nodes};
 
 /// The mapping with which the index is created where the configuration names no other.
-pub const SHIPPED_MAPPING: &str = "{}";
+pub const SHIPPED_MAPPING: &str = include_str!("../../../mappings/consumer_lag.json");
+
+/// What of a bulk reply is wanted. Without `items.*.status` the stored items would vanish from it and the count be wrong.
+const FILTER_PATH: &[&str] = &[
+    "errors",
+    "items.*._id",
+    "items.*.status",
+    "items.*.error.type",
+    "items.*.error.reason",
+    "items.*.error.caused_by.reason",
+];
+
+/// After this long the index is looked for again before a bulk, which would make it with a foreign mapping if somebody deleted it.
+const INDEX_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// One Elasticsearch cluster and the index written to.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// `http://` or `https://` with host and port, a path where a proxy needs one, never user or password.
     pub urls: Vec<String>,
+    /// Name of the index; an alias with a write index and a data stream work too.
     pub index: String,
+    /// JSON body with which the index is created.
     pub mapping: String,
     pub credentials: Credentials,
+    /// PEM file of certificate authorities trusted beside the public ones; `None`: only those.
     pub ca_file: Option<PathBuf>,
+    /// Anybody between us and the cluster may read and change everything; for a trial only.
     pub accept_any_certificate: bool,
+    /// URL of an HTTP proxy; `None`: none, whatever the environment says.
     pub proxy: Option<String>,
+    /// Limit of one request, from connecting to the last byte of the reply.
     pub request_timeout: Duration,
 }
 
 /// How a request proves who sends it.
 #[derive(Debug, Clone)]
 pub enum Credentials {
+    /// Security is off.
     None,
     Basic {
         username: String,
         password: SecretString,
     },
+    /// The encoded form (base64 of `id:key`), as Kibana shows it.
     ApiKey(SecretString),
+}
+
+/// Settings that no request can be made with.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("sink elasticsearch has no url; give one at least in urls")]
+    NoUrl,
+    #[error("sink elasticsearch cannot use the url {url:?}: {why}")]
+    Url { url: String, why: String },
+    #[error("sink elasticsearch cannot use its mapping: {0}; it must be a JSON object")]
+    Mapping(String),
+    #[error(
+        "sink elasticsearch cannot use its api key: it is not the base64 of id:key; take the one that Kibana calls encoded"
+    )]
+    ApiKey,
+    #[error("sink elasticsearch cannot use ca_file {}: {why}; it must hold PEM certificates", path.display())]
+    CaFile { path: PathBuf, why: String },
+    #[error("sink elasticsearch cannot make its HTTP client: {0}")]
+    Client(String),
+}
+
+/// The sink `elasticsearch`.
+pub struct Elasticsearch {
+    nodes: Nodes,
+    index: String,
+    mapping: Value,
+    /// How long a shard may be waited for by the server: less than we wait ourselves, so that it is the server who answers.
+    shard_wait: String,
+    index_seen: Option<Instant>,
+}
+
+impl Elasticsearch {
+    /// A sink that has asked nothing yet.
+    ///
+    /// # Errors
+    /// A URL, certificate file, key or mapping that cannot be used.
+    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let mapping: Value = serde_json::from_str(&settings.mapping)
+            .map_err(|error| SettingsError::Mapping(error.to_string()))?;
+        if !mapping.is_object() {
+            return Err(SettingsError::Mapping("it is no object".to_owned()));
+        }
+        Ok(Self {
+            nodes: Nodes::new(settings)?,
+            index: settings.index.clone(),
+            mapping,
+            shard_wait: format!("{}ms", settings.request_timeout.as_millis() / 2),
+            index_seen: None,
+        })
+    }
+
+    /// Looks for the index through node `at`, unless that was done a moment ago.
+    async fn ensure_index(&mut self, at: usize) -> Result<(), NotReady> {
+        if self
+            .index_seen
+            .is_some_and(|seen| seen.elapsed() < INDEX_LOOKED_AT_EVERY)
+        {
+            return Ok(());
+        }
+        self.index_seen = None;
+        let Some(node) = self.nodes.list.get(at) else {
+            return Err(NotReady::Retry("no node to ask".to_owned()));
+        };
+        match index::ensure(node, &self.index, &self.mapping).await {
+            Ok(()) => {
+                self.nodes.worked(at);
+                self.index_seen = Some(Instant::now());
+                Ok(())
+            }
+            Err(Absent::Node(not_ready)) => {
+                let (NotReady::Retry(why) | NotReady::Hold(why)) = &not_ready;
+                self.nodes.failed(at, why, Instant::now());
+                Err(not_ready)
+            }
+            Err(Absent::Cluster(not_ready)) => {
+                self.nodes.worked(at);
+                Err(not_ready)
+            }
+        }
+    }
+
+    /// Sends one bulk through node `at` and judges the answer; notes the node's health.
+    async fn send(&mut self, at: usize, batch: &[Sample]) -> Reply {
+        let ids: Vec<String> = batch.iter().map(Sample::id).collect();
+        let Some(node) = self.nodes.list.get(at) else {
+            return Reply::all(Fate::Retry("no node to ask".to_owned()), batch.len());
+        };
+        let sent = node
+            .client
+            .bulk(BulkParts::Index(&self.index))
+            .filter_path(FILTER_PATH)
+            .timeout(&self.shard_wait)
+            .body(vec![bulk_body(batch, &ids)])
+            .send()
+            .await;
+        let answer = match node.answer(sent, "/_bulk").await {
+            Ok(answer) => answer,
+            Err(no_answer) => {
+                let fate = match no_answer {
+                    NoAnswer::Broken(why) => Fate::Retry(why),
+                    NoAnswer::Redirected(why) => Fate::Hold(why),
+                };
+                return self.node_failed(at, fate, batch.len());
+            }
+        };
+        if answer.status == 200 {
+            return match response::bulk_fates(&answer.body, &ids) {
+                Ok(fates) => self.node_answered(at, fates, answer.retry_after),
+                // What was stored of it answers 409 to the next attempt.
+                Err(why) => self.node_failed(at, Fate::Retry(why), batch.len()),
+            };
+        }
+        let refusal = response::refusal(&answer.body);
+        let fate = response::request_fate(answer.status, &refusal);
+        let is_to_blame = matches!(answer.status, 502..=504)
+            || response::is_wrong_server(answer.status, &refusal);
+        let mut reply = match is_to_blame {
+            true => self.node_failed(at, fate, batch.len()),
+            false => self.node_answered(at, vec![fate; batch.len()], None),
+        };
+        reply.retry_after = answer.retry_after;
+        reply
+    }
+
+    fn node_failed(&mut self, at: usize, fate: Fate, count: usize) -> Reply {
+        let now = Instant::now();
+        if let Fate::Retry(why) | Fate::Hold(why) = &fate {
+            self.nodes.failed(at, why, now);
+        }
+        Reply {
+            another_node: self.nodes.another(now),
+            ..Reply::all(fate, count)
+        }
+    }
+
+    fn node_answered(
+        &mut self,
+        at: usize,
+        fates: Vec<Fate>,
+        retry_after: Option<Duration>,
+    ) -> Reply {
+        self.nodes.worked(at);
+        // A hold may mean that the index went away.
+        if fates.iter().any(|fate| matches!(fate, Fate::Hold(_))) {
+            self.index_seen = None;
+        }
+        Reply {
+            fates,
+            retry_after,
+            another_node: false,
+        }
+    }
+}
+
+impl Sink for Elasticsearch {
+    fn name(&self) -> &'static str {
+        "elasticsearch"
+    }
+
+    async fn prepare(&mut self) -> Result<(), NotReady> {
+        let mut last = Ok(());
+        // Each URL once at most: the first that answers decides.
+        for _ in 0..self.nodes.list.len() {
+            let at = self.nodes.pick(Instant::now());
+            last = self.ensure_index(at).await;
+            let is_node_to_blame = last.is_err() && self.nodes.is_paused(at);
+            if !is_node_to_blame || !self.nodes.another(Instant::now()) {
+                break;
+            }
+        }
+        last
+    }
+
+    async fn deliver(&mut self, batch: &[Sample]) -> Reply {
+        let at = self.nodes.pick(Instant::now());
+        match self.ensure_index(at).await {
+            Ok(()) => self.send(at, batch).await,
+            Err(not_ready) => {
+                let fate = match not_ready {
+                    NotReady::Retry(why) => Fate::Retry(why),
+                    NotReady::Hold(why) => Fate::Hold(why),
+                };
+                let is_paused = self.nodes.is_paused(at);
+                Reply {
+                    another_node: is_paused && self.nodes.another(Instant::now()),
+                    ..Reply::all(fate, batch.len())
+                }
+            }
+        }
+    }
+}
+
+/// Two lines for each document; the last one ends in a newline too, or the whole request is refused.
+fn bulk_body(batch: &[Sample], ids: &[String]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (sample, id) in batch.iter().zip(ids) {
+        // An id is digits, a dash and hex: nothing in it needs escaping.
+        body.extend_from_slice(b"{\"create\":{\"_id\":\"");
+        body.extend_from_slice(id.as_bytes());
+        body.extend_from_slice(b"\"}}\n");
+        document::write(&mut body, sample);
+        body.push(b'\n');
+    }
+    body
 }

@@ -1,0 +1,359 @@
+//! In: the settings of one cluster. Out: what each link to it showed: every URL, login, privileges, index, mapping.
+//! Never: changes anything there, needs `GET /`, which a restricted server may not answer.
+
+use std::time::Duration;
+
+use elasticsearch::http::Method;
+use elasticsearch::http::headers::HeaderMap;
+use elasticsearch::indices::{IndicesExistsParts, IndicesGetMappingParts};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::nodes::{Answer, NoAnswer, Node, Nodes};
+use super::response::{is_wrong_server, refusal};
+use super::{Credentials, Settings, mapping};
+use crate::finding::{Finding, Verdict};
+
+const AUTO_CREATE: &str = "recommended: action.auto_create_index: \"-consumer_lag*,+*\", so that an index deleted by hand never comes back with a guessed mapping";
+
+/// Checks every link between here and the index; asks all URLs at once, each question within the request timeout.
+pub async fn check(settings: &Settings) -> Vec<Finding> {
+    let started = Instant::now();
+    let nodes = match Nodes::new(settings) {
+        Ok(nodes) => nodes.list,
+        Err(error) => {
+            return vec![finding(
+                "elasticsearch".to_owned(),
+                "settings",
+                started,
+                failed(error, "mend it in sinks.elasticsearch"),
+            )];
+        }
+    };
+    let has_login = !matches!(settings.credentials, Credentials::None);
+    let mut asked = JoinSet::new();
+    for (order, node) in nodes.into_iter().enumerate() {
+        asked.spawn(async move {
+            let (findings, is_usable) = check_node(&node, has_login).await;
+            (order, node, findings, is_usable)
+        });
+    }
+    let mut answered = asked.join_all().await;
+    answered.sort_by_key(|(order, ..)| *order);
+    let mut findings = Vec::new();
+    let mut usable = None;
+    for (_, node, found, is_usable) in answered {
+        findings.extend(found);
+        if is_usable && usable.is_none() {
+            usable = Some(node);
+        }
+    }
+    match usable {
+        Some(node) => findings.extend(check_index(&node, &settings.index).await),
+        None => {
+            let why = Verdict::Skipped("no url could be asked".to_owned());
+            findings.push(finding(
+                subject_of(&settings.index),
+                "index",
+                Instant::now(),
+                why,
+            ));
+        }
+    }
+    findings
+}
+
+/// One URL: does Elasticsearch answer there, which version, and does it know us?
+async fn check_node(node: &Node, has_login: bool) -> (Vec<Finding>, bool) {
+    let started = Instant::now();
+    let subject = format!("elasticsearch {}", node.url);
+    let asked = ask(node, Method::Get, "_security/_authenticate", None).await;
+    let took = started.elapsed();
+    let answer = match asked {
+        Ok(answer) => answer,
+        Err(no_answer) => {
+            let verdict = unreachable(node, no_answer);
+            return (vec![finding(subject, "reachable", started, verdict)], false);
+        }
+    };
+    let refusal = refusal(&answer.body);
+    // Without security there is no such question, and the answer is an error in bare text.
+    let is_security_off =
+        matches!(answer.status, 400 | 404 | 405 | 500) && is_elasticsearch(&answer);
+    if !is_security_off && is_wrong_server(answer.status, &refusal) {
+        let why = format!("what answers is not elasticsearch (HTTP {})", answer.status);
+        let verdict = failed(why, "mend urls: host, port, and path of a proxy");
+        return (vec![finding(subject, "reachable", started, verdict)], false);
+    }
+    let login = match answer.status {
+        200 => {
+            let name = value(&answer)["username"]
+                .as_str()
+                .unwrap_or("?")
+                .to_owned();
+            Verdict::Passed(format!("as {name:?}"))
+        }
+        _ if is_security_off && has_login => Verdict::Warned {
+            what: "security is off there: the login is not looked at".to_owned(),
+            mend: "turn xpack.security.enabled on, or remove the login".to_owned(),
+        },
+        _ if is_security_off => Verdict::Passed("security is off".to_owned()),
+        401 if has_login => failed(
+            format!("refused: {}", refusal.reason),
+            "mend username and password_env/password_file, or api_key_env/api_key_file",
+        ),
+        401 => failed(
+            "it asks for a login, and none is given",
+            "give username and password_env, or api_key_env",
+        ),
+        status => failed(
+            format!("HTTP {status}: {}", refusal.reason),
+            "ask who runs this cluster",
+        ),
+    };
+    let is_usable = !matches!(login, Verdict::Failed { .. });
+    let version = match is_usable {
+        true => version(node).await,
+        false => "version unknown".to_owned(),
+    };
+    let reachable = Finding {
+        subject: subject.clone(),
+        link: "reachable",
+        verdict: Verdict::Passed(version),
+        took,
+    };
+    (
+        vec![reachable, finding(subject, "login", started, login)],
+        is_usable,
+    )
+}
+
+async fn version(node: &Node) -> String {
+    let path = "_nodes/_local/http?filter_path=nodes.*.version";
+    let answer = ask(node, Method::Get, path, None).await;
+    let version = answer
+        .ok()
+        .filter(|it| it.status == 200)
+        .and_then(|answer| {
+            let value = value(&answer);
+            let node = value.get("nodes")?.as_object()?.values().next()?;
+            Some(format!("version {}", node.get("version")?.as_str()?))
+        });
+    // The question needs the cluster privilege monitor, which nothing else here does.
+    version.unwrap_or_else(|| "version unknown".to_owned())
+}
+
+/// What holds for the whole cluster, asked of one node.
+async fn check_index(node: &Node, name: &str) -> Vec<Finding> {
+    let subject = subject_of(name);
+    let started = Instant::now();
+    let privileges = Privileges::ask(node, name).await;
+    let mut findings = vec![finding(
+        subject.clone(),
+        "privileges",
+        started,
+        privileges.judge(name),
+    )];
+    let started = Instant::now();
+    let names = [name];
+    let exists = node
+        .client
+        .indices()
+        .exists(IndicesExistsParts::Index(&names));
+    let exists = node.answer(exists.send().await, name).await;
+    let (is_there, verdict) = match exists {
+        Ok(answer) if answer.status == 200 => {
+            (true, Verdict::Passed(format!("exists; {AUTO_CREATE}")))
+        }
+        Ok(answer) if answer.status == 404 && privileges.has("create_index") => (
+            false,
+            Verdict::Passed(format!(
+                "does not exist yet; `run` creates it with its mapping; {AUTO_CREATE}"
+            )),
+        ),
+        Ok(answer) if answer.status == 404 => (
+            false,
+            failed(
+                "does not exist, and this user may not create it",
+                "run `mirrorlag setup` as a user with create_index",
+            ),
+        ),
+        Ok(answer) if answer.status == 403 => (
+            false,
+            failed(
+                "this user may not see whether it exists",
+                "grant view_index_metadata on it",
+            ),
+        ),
+        Ok(answer) => (
+            false,
+            failed(
+                format!("HTTP {}", answer.status),
+                "ask who runs this cluster",
+            ),
+        ),
+        Err(no_answer) => (false, unreachable(node, no_answer)),
+    };
+    findings.push(finding(subject.clone(), "index", started, verdict));
+    let started = Instant::now();
+    let verdict = match is_there {
+        true => check_mapping(node, name).await,
+        false => Verdict::Skipped("there is no index to look at".to_owned()),
+    };
+    findings.push(finding(subject, "mapping", started, verdict));
+    findings
+}
+
+async fn check_mapping(node: &Node, name: &str) -> Verdict {
+    let names = [name];
+    let request = node
+        .client
+        .indices()
+        .get_mapping(IndicesGetMappingParts::Index(&names));
+    match node.answer(request.send().await, "/_mapping").await {
+        Ok(answer) if answer.status == 200 => mapping::judge(&value(&answer)),
+        Ok(answer) => failed(
+            format!("HTTP {}: {}", answer.status, refusal(&answer.body).reason),
+            "grant view_index_metadata on the index",
+        ),
+        Err(no_answer) => unreachable(node, no_answer),
+    }
+}
+
+/// What this user may do, as the cluster itself says.
+struct Privileges {
+    /// `None`: security is off, or the question was not answered.
+    granted: Option<Value>,
+}
+
+impl Privileges {
+    async fn ask(node: &Node, index: &str) -> Self {
+        let question = json!({"index": [{"names": [index],
+            "privileges": ["create_doc", "auto_configure", "view_index_metadata", "create_index"]}]});
+        let answer = ask(
+            node,
+            Method::Post,
+            "_security/user/_has_privileges",
+            Some(question),
+        )
+        .await;
+        let granted = answer
+            .ok()
+            .filter(|it| it.status == 200)
+            .and_then(|answer| {
+                value(&answer)
+                    .get("index")
+                    .and_then(|it| it.get(index))
+                    .cloned()
+            });
+        Self { granted }
+    }
+
+    /// Whether it is granted, as far as we could ask.
+    fn has(&self, privilege: &str) -> bool {
+        let granted = self.granted.as_ref();
+        granted.is_none_or(|granted| granted.get(privilege).and_then(Value::as_bool) == Some(true))
+    }
+
+    fn judge(&self, index: &str) -> Verdict {
+        if self.granted.is_none() {
+            return Verdict::Skipped(
+                "security is off, or the question was not answered".to_owned(),
+            );
+        }
+        let needed = ["create_doc", "view_index_metadata"];
+        let missing: Vec<&str> = needed.into_iter().filter(|it| !self.has(it)).collect();
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            return failed(
+                format!("missing on {index:?}: {missing}"),
+                &format!(
+                    "grant {missing} (and auto_configure) on {index:?} to the role of this user"
+                ),
+            );
+        }
+        if !self.has("auto_configure") {
+            return Verdict::Warned {
+                what: "auto_configure is missing: a partition that the mapping does not list is mapped with a deprecation warning, and refused by the next major version".to_owned(),
+                mend: format!("grant auto_configure on {index:?} to the role of this user"),
+            };
+        }
+        Verdict::Passed("create_doc, view_index_metadata, auto_configure".to_owned())
+    }
+}
+
+async fn ask(
+    node: &Node,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<Answer, NoAnswer> {
+    let body = body.map(|it| it.to_string());
+    let sent = node
+        .client
+        .send(method, path, HeaderMap::new(), None::<&()>, body, None)
+        .await;
+    let path_end = path.split('?').next().unwrap_or(path);
+    node.answer(sent, path_end).await
+}
+
+/// Why there was no answer, and what to type; the texts are those of the TLS library and of the operating system.
+fn unreachable(node: &Node, no_answer: NoAnswer) -> Verdict {
+    let why = match no_answer {
+        NoAnswer::Redirected(why) => {
+            return failed(why, "put the address it redirects to into urls");
+        }
+        NoAnswer::Broken(why) => why,
+    };
+    let is_https = node.url.scheme() == "https";
+    let has = |part: &str| why.contains(part);
+    let mend = if has("UnknownIssuer") || has("CaUsedAsEndEntity") {
+        "set ca_file to the certificate authority of the cluster (config/certs/http_ca.crt on a node)"
+    } else if has("NotValidForName") || has("not valid for name") {
+        "use a name in urls that the certificate has, or make a certificate with this one"
+    } else if has("Expired") || has("NotValidYet") {
+        "renew the certificate of this node, or mend the clock here"
+    } else if is_https && (has("InvalidContentType") || has("corrupt message")) {
+        "this port does not speak TLS: write http:// in urls"
+    } else if !is_https && (has("connection closed") || has("reset")) {
+        "this port may want TLS: write https:// in urls"
+    } else if has("failed to lookup") || has("Name or service") {
+        "mend the name in urls, or name resolution here"
+    } else if has("no answer in time") {
+        "check firewalls and the load of this node; raise request_timeout if it is slow"
+    } else {
+        "check that Elasticsearch runs there and that host and port in urls are right"
+    };
+    failed(why, mend)
+}
+
+/// Whether an answer has the shape of Elasticsearch's errors.
+fn is_elasticsearch(answer: &Answer) -> bool {
+    value(answer).get("error").is_some()
+}
+
+fn value(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
+}
+
+fn subject_of(index: &str) -> String {
+    format!("elasticsearch index {index}")
+}
+
+fn failed(why: impl ToString, mend: &str) -> Verdict {
+    Verdict::Failed {
+        why: why.to_string(),
+        mend: mend.to_owned(),
+    }
+}
+
+fn finding(subject: String, link: &'static str, started: Instant, verdict: Verdict) -> Finding {
+    let took: Duration = started.elapsed();
+    Finding {
+        subject,
+        link,
+        verdict,
+        took,
+    }
+}

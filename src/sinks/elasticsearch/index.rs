@@ -1,0 +1,97 @@
+//! In: a node and the name of an index. Out: the index is there, with our mapping if it was us who made it.
+//! Never: changes an index that exists, leaves it to Elasticsearch to create one.
+
+use elasticsearch::indices::{IndicesCreateParts, IndicesExistsParts};
+use serde_json::Value;
+
+use super::nodes::{NoAnswer, Node};
+use super::response::{Refusal, is_wrong_server, refusal, request_fate};
+use crate::sinks::{Fate, NotReady};
+
+/// Why an index cannot be written to.
+pub(super) enum Absent {
+    /// The node is to blame; another may know better.
+    Node(NotReady),
+    /// The cluster is to blame.
+    Cluster(NotReady),
+}
+
+/// Looks for the index, an alias or a data stream of this name, and creates the index with `mapping` when there is none.
+pub(super) async fn ensure(node: &Node, name: &str, mapping: &Value) -> Result<(), Absent> {
+    let names = [name];
+    let request = node
+        .client
+        .indices()
+        .exists(IndicesExistsParts::Index(&names));
+    let answer = node.answer(request.send().await, name).await;
+    let answer = answer.map_err(Absent::from)?;
+    match answer.status {
+        200 => Ok(()),
+        404 => create(node, name, mapping).await,
+        // A HEAD has no body, so that the status alone says why.
+        401 => Err(hold(format!(
+            "{} refuses the login (HTTP 401); mend username and password or api_key",
+            node.url
+        ))),
+        403 => Err(hold(format!(
+            "this user may not see whether index {name:?} exists (HTTP 403); grant view_index_metadata on it"
+        ))),
+        status => Err(judge(node, status, &refusal(&answer.body))),
+    }
+}
+
+async fn create(node: &Node, name: &str, mapping: &Value) -> Result<(), Absent> {
+    let request = node
+        .client
+        .indices()
+        .create(IndicesCreateParts::Index(name))
+        .body(mapping);
+    let answer = node.answer(request.send().await, name).await;
+    let answer = answer.map_err(Absent::from)?;
+    let refusal = refusal(&answer.body);
+    match (answer.status, refusal.kind.as_deref()) {
+        (200..=299, _) => {
+            tracing::info!(index = name, "created the index with its mapping");
+            Ok(())
+        }
+        // Somebody else was faster.
+        (400, Some("resource_already_exists_exception")) => Ok(()),
+        (401 | 403, _) => Err(hold(format!(
+            "index {name:?} is missing and this user may not create it ({}); run `mirrorlag setup` as one who may",
+            refusal.reason
+        ))),
+        (400, Some(kind)) => Err(hold(format!(
+            "index {name:?} cannot be created ({kind}: {}); mend index or mapping_file, then run `mirrorlag setup`",
+            refusal.reason
+        ))),
+        (status, _) => Err(judge(node, status, &refusal)),
+    }
+}
+
+fn judge(node: &Node, status: u16, refusal: &Refusal) -> Absent {
+    if is_wrong_server(status, refusal) {
+        return Absent::Node(NotReady::Hold(format!(
+            "{} does not answer as Elasticsearch (HTTP {status} {}); mend urls",
+            node.url, refusal.reason
+        )));
+    }
+    match request_fate(status, refusal) {
+        Fate::Retry(why) if matches!(status, 502..=504) => Absent::Node(NotReady::Retry(why)),
+        Fate::Retry(why) => Absent::Cluster(NotReady::Retry(why)),
+        Fate::Hold(why) | Fate::Divide(why) | Fate::Reject(why) => hold(why),
+        Fate::Stored => Absent::Cluster(NotReady::Retry(format!("unexpected HTTP {status}"))),
+    }
+}
+
+fn hold(why: String) -> Absent {
+    Absent::Cluster(NotReady::Hold(why))
+}
+
+impl From<NoAnswer> for Absent {
+    fn from(no_answer: NoAnswer) -> Self {
+        Absent::Node(match no_answer {
+            NoAnswer::Broken(why) => NotReady::Retry(why),
+            NoAnswer::Redirected(why) => NotReady::Hold(why),
+        })
+    }
+}
