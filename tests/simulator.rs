@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helper functions of tests, which clippy does not know as tests
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -314,7 +315,12 @@ async fn a_host_that_goes_down_cuts_its_loops_and_takes_logins_again_later() {
     });
     let refused = run(ssh(fleet.access(), fleet.port(host).unwrap()), "true");
     assert_eq!(refused.status.code(), Some(255));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("Connection refused"), "{said}");
     fleet.hold_down(host, false);
+    wait_for("the port is open again", || {
+        TcpStream::connect(("127.0.0.1", fleet.port(host).unwrap())).is_ok()
+    });
     let mut remote = Loop::start(&fleet, host, 90, group);
     remote.until("m4rk hello");
     remote.tick("2\n");
@@ -331,9 +337,12 @@ async fn an_outage_of_the_settings_comes_and_goes_with_the_fleets_time() {
     fleet.hold_time(Duration::from_secs(1));
     let mut remote = Loop::start(&fleet, "west-1", 90, "inventory-mirror");
     remote.until("m4rk hello");
-    fleet.hold_time(Duration::from_secs(19));
+    fleet.hold_time(Duration::from_secs(13));
     assert_eq!(remote.wait(), 255);
-    fleet.hold_time(Duration::from_secs(25));
+    fleet.hold_time(Duration::from_secs(17));
+    wait_for("the port is open again", || {
+        TcpStream::connect(("127.0.0.1", fleet.port("west-1").unwrap())).is_ok()
+    });
     let remote = Loop::start(&fleet, "west-1", 90, "inventory-mirror");
     remote.until("m4rk hello");
     fleet.stop().await;

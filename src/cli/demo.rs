@@ -104,7 +104,7 @@ async fn in_pipe(demo: &Demo, stop: &CancellationToken) {
         }
         next += PLAIN_EVERY;
         let text = live.plain(Utc::now());
-        flow(write!(out, "{text}# {footer}\n").and_then(|()| out.flush()))
+        flow(writeln!(out, "{text}# {footer}").and_then(|()| out.flush()))
     })
     .await;
 }
@@ -138,9 +138,12 @@ fn footer(update: &Update) -> Vec<String> {
     lines
 }
 
-/// Columns and rows of the terminal.
+/// Columns and rows of the terminal; a terminal that says it has none (a fresh pseudo-terminal) is taken for one of `SIZE`.
 fn size() -> (usize, usize) {
-    let (columns, rows) = terminal::size().unwrap_or(SIZE);
+    let (columns, rows) = match terminal::size() {
+        Ok((columns, rows)) if columns > 0 && rows > 0 => (columns, rows),
+        _ => SIZE,
+    };
     (usize::from(columns), usize::from(rows))
 }
 

@@ -15,8 +15,15 @@ const TREND_WINDOW: TimeDelta = TimeDelta::seconds(10);
 /// Lags kept per topic: at one sample a second the window has a dozen, and a shorter interval does not exist.
 const LAGS_MAX: usize = 32;
 
-/// Changes of less than this share of the lag in the window are called steady.
-const STEADY_SHARE: f64 = 0.1;
+/// Below so many samples in the window nothing is said of a trend.
+const TREND_SAMPLES_MIN: usize = 4;
+
+/// A change over the window is a trend when it is this many times as large as the scatter around it: the sawtooth of commits is
+/// scatter, whatever its height.
+const TREND_OVER_SCATTER: f64 = 3.0;
+
+/// A change over the window of less than this share of the lag is called steady.
+const STEADY_SHARE: f64 = 0.02;
 
 /// Terminal cells of the longest bar.
 const BAR_WIDTH: usize = 10;
@@ -192,20 +199,58 @@ impl Topic {
         if self.latest.lag_total().is_none() {
             return Trend::Unknown;
         }
-        let (Some(first), Some(last)) = (self.lags.front(), self.lags.back()) else {
-            return Trend::Unknown;
-        };
-        let seconds = (last.0 - first.0).num_milliseconds() as f64 / 1000.0;
-        if seconds <= 0.0 {
+        if self.lags.len() < TREND_SAMPLES_MIN {
             return Trend::Unknown;
         }
-        let change = (last.1 - first.1) as f64;
-        // A lag of a few records jumps by all of itself between two commits: that is no trend.
-        let noise = (first.1.max(last.1) as f64 * STEADY_SHARE).max(seconds);
-        match change {
-            change if change > noise => Trend::Rising(change / seconds),
-            change if change < -noise => Trend::Falling(-change / seconds),
-            _ => Trend::Steady,
+        let line = Line::through(&self.lags);
+        let change = line.change.abs();
+        let is_steady = change < 1.0
+            || change < line.mean * STEADY_SHARE
+            || change < line.scatter * TREND_OVER_SCATTER;
+        match line.slope {
+            _ if is_steady => Trend::Steady,
+            slope if slope > 0.0 => Trend::Rising(slope),
+            slope => Trend::Falling(-slope),
+        }
+    }
+}
+
+/// The straight line nearest to lags over time, by least squares.
+struct Line {
+    /// Records per second.
+    slope: f64,
+    /// Change of the line from the first to the last instant, in records.
+    change: f64,
+    mean: f64,
+    /// Standard deviation of the lags around the line, in records.
+    scatter: f64,
+}
+
+impl Line {
+    /// `lags` has two different instants at least, or the line is level.
+    fn through(lags: &VecDeque<(DateTime<Utc>, i64)>) -> Self {
+        let start = lags.front().map(|(at, _)| *at).unwrap_or_default();
+        let seconds = |at: DateTime<Utc>| (at - start).num_milliseconds() as f64 / 1000.0;
+        let points: Vec<(f64, f64)> = lags
+            .iter()
+            .map(|(at, lag)| (seconds(*at), *lag as f64))
+            .collect();
+        let count = points.len().max(1) as f64;
+        let mean_of = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
+        let (middle, mean) = (mean_of(|point| point.0), mean_of(|point| point.1));
+        let (mut together, mut square) = (0.0, 0.0);
+        for (x, y) in &points {
+            together += (x - middle) * (y - mean);
+            square += (x - middle).powi(2);
+        }
+        let slope = if square > 0.0 { together / square } else { 0.0 };
+        let off = |(x, y): &(f64, f64)| (y - mean - slope * (x - middle)).powi(2);
+        let span = points.last().map_or(0.0, |point| point.0);
+        Self {
+            slope,
+            change: slope * span,
+            mean,
+            scatter: (points.iter().map(off).sum::<f64>() / count).sqrt(),
         }
     }
 }

@@ -172,7 +172,7 @@ fn west_1() -> HostSettings {
         topic("suppliers", 1, 2.0, None),
     ];
     HostSettings {
-        outages: Some(Recurring::seconds(18, 40, 6)),
+        outages: Some(Recurring::seconds(12, 45, 4)),
         ..host(
             "west-1",
             CliVersion::V0_10_2,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::HostSettings;
@@ -62,6 +63,8 @@ pub(super) struct Host {
     time: Arc<Time>,
     /// Down by command, beside the outages of the settings.
     is_held_down: AtomicBool,
+    /// Wakes the listener when `is_held_down` changed.
+    pub(super) held: Notify,
     /// Cancelled to cut every connection of this moment; new ones get a new one.
     cut: Mutex<CancellationToken>,
     logins: AtomicU64,
@@ -79,6 +82,7 @@ impl Host {
             port,
             time,
             is_held_down: AtomicBool::new(false),
+            held: Notify::new(),
             cut: Mutex::new(CancellationToken::new()),
             logins: AtomicU64::new(0),
             loops: AtomicU64::new(0),
@@ -115,6 +119,7 @@ impl Host {
         if is_down {
             self.cut_connections();
         }
+        self.held.notify_one();
     }
 
     /// Cancelled when the connections of this moment are to be cut.

@@ -2,14 +2,14 @@
 //! Never: is used by a room that collects, starts a real process.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::PublicKey;
 use russh::server;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +42,9 @@ pub mod table;
 
 /// How often outages are looked for: an outage begins and ends at most this much late.
 const OUTAGE_LOOK: Duration = Duration::from_millis(50);
+
+/// Connections that the system keeps for a listener that is busy: all sources of a host may come at one instant.
+const BACKLOG: u32 = 1024;
 
 /// Rest after a connection that could not be accepted (no file descriptor left), so that the loop does not spin.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -83,10 +86,11 @@ impl Fleet {
         for host in settings.hosts {
             let name = host.name.clone();
             let listen = |source| Error::Listen { host: name, source };
-            let (listener, port) = listen_anywhere().await.map_err(listen)?;
+            let (port, listener) = Port::open().map_err(listen)?;
             let host_key = access::fresh_key()?;
-            host_keys.push((port, host_key.public_key().clone()));
-            let host = Arc::new(Host::new(host, port, settings.seed, time.clone()));
+            let number = port.address.port();
+            host_keys.push((number, host_key.public_key().clone()));
+            let host = Arc::new(Host::new(host, number, settings.seed, time.clone()));
             let serving = Serving {
                 config: Arc::new(connection::server_config(host_key)),
                 host: host.clone(),
@@ -94,7 +98,7 @@ impl Fleet {
                 tasks: tasks.clone(),
                 stop: stop.clone(),
             };
-            tasks.spawn(serving.accept(listener));
+            tasks.spawn(serving.accept(port, listener));
             hosts.push(host);
         }
         let folder = settings.folder;
@@ -172,10 +176,35 @@ impl Drop for Fleet {
     }
 }
 
-async fn listen_anywhere() -> io::Result<(TcpListener, u16)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let port = listener.local_addr()?.port();
-    Ok((listener, port))
+/// A port of 127.0.0.1 that stays ours while nobody listens on it, as during an outage.
+struct Port {
+    address: SocketAddr,
+    /// Bound and never listening: a connection is refused unless another socket listens.
+    _reserved: TcpSocket,
+}
+
+impl Port {
+    fn open() -> io::Result<(Self, TcpListener)> {
+        let reserved = shared_socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let address = reserved.local_addr()?;
+        let port = Self {
+            address,
+            _reserved: reserved,
+        };
+        let listener = port.listen()?;
+        Ok((port, listener))
+    }
+
+    fn listen(&self) -> io::Result<TcpListener> {
+        shared_socket(self.address)?.listen(BACKLOG)
+    }
+}
+
+fn shared_socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// What one host's listener needs.
@@ -188,24 +217,26 @@ struct Serving {
 }
 
 impl Serving {
-    async fn accept(self, listener: TcpListener) {
+    async fn accept(self, port: Port, listener: TcpListener) {
         let mut look = tokio::time::interval(OUTAGE_LOOK);
         let has_outages = self.host.settings.outages.is_some();
-        let mut was_down = false;
+        let mut listener = Some(listener);
         loop {
+            if self.host.is_down() {
+                if listener.take().is_some() {
+                    self.host.cut_connections();
+                }
+            } else if listener.is_none() {
+                listener = port.listen().ok();
+            }
             tokio::select! {
                 () = self.stop.cancelled() => break,
-                _ = look.tick(), if has_outages => {
-                    let is_down = self.host.is_down();
-                    if is_down && !was_down {
-                        self.host.cut_connections();
-                    }
-                    was_down = is_down;
-                }
-                accepted = listener.accept() => match accepted {
-                    // Dropped at once: the client sees the connection close before any banner.
+                // Also where the port could not be opened again.
+                _ = look.tick(), if has_outages || listener.is_none() => {}
+                () = self.host.held.notified() => {}
+                accepted = accept(listener.as_ref()) => match accepted {
                     Ok(_) if self.host.is_down() => {}
-                    Ok((stream, _)) => self.serve(stream),
+                    Ok(stream) => self.serve(stream),
                     Err(_) => tokio::time::sleep(ACCEPT_REST).await,
                 },
             }
@@ -213,11 +244,19 @@ impl Serving {
         self.host.cut_connections();
     }
 
-    fn serve(&self, stream: tokio::net::TcpStream) {
+    fn serve(&self, stream: TcpStream) {
         let (config, host) = (self.config.clone(), self.host.clone());
         let cut = self.host.cut_token();
         let user_key = self.user_key.clone();
         self.tasks
             .spawn(connection::serve(config, stream, host, user_key, cut));
+    }
+}
+
+/// The next connection; without a listener there is none.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+    match listener {
+        Some(listener) => Ok(listener.accept().await?.0),
+        None => std::future::pending().await,
     }
 }

@@ -123,6 +123,26 @@ fn an_older_sample_does_not_replace_a_newer_one_and_unknown_lag_has_no_trend() {
 }
 
 #[test]
+fn the_sawtooth_of_commits_is_no_trend_and_a_slow_steady_growth_is_one() {
+    let mut live = Live::default();
+    for second in 0..11 {
+        live.push(sample("sawtooth", second, Some(40 + 200 * (second % 3))));
+        live.push(sample("growing", second, Some(10_000 + 50 * second)));
+        live.push(sample("still", second, Some(700)));
+    }
+    live.push(sample("new", 10, Some(5)));
+    let text = live.plain(start() + TimeDelta::seconds(11));
+    let trends: Vec<&str> = text
+        .split(' ')
+        .filter(|w| w.starts_with("trend="))
+        .collect();
+    assert_eq!(
+        trends,
+        ["trend=+50/s", "trend=-", "trend=steady", "trend=steady"]
+    );
+}
+
+#[test]
 fn a_pipe_gets_one_line_per_topic() {
     let text = live().plain(start() + TimeDelta::seconds(9));
     assert_eq!(text.lines().count(), 4);
