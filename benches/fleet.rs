@@ -54,10 +54,20 @@ fn configuration(fleet: &Fleet, sources: usize, folder: &Path) -> String {
         access.private_key.display(),
         access.known_hosts.display(),
     );
-    writeln!(yaml, "journal: {{path: {}}}", folder.join("journal.db").display()).unwrap();
+    writeln!(
+        yaml,
+        "journal: {{path: {}}}",
+        folder.join("journal.db").display()
+    )
+    .unwrap();
     yaml.push_str("sinks: {stdout: {}}\nmirror_hosts:\n");
     for (host, port) in fleet.hosts() {
-        writeln!(yaml, "  {}: {{address: 127.0.0.1, port: {port}}}", host.name).unwrap();
+        writeln!(
+            yaml,
+            "  {}: {{address: 127.0.0.1, port: {port}}}",
+            host.name
+        )
+        .unwrap();
     }
     yaml.push_str("topics:\n");
     for n in 0..sources {

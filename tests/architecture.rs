@@ -14,10 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sinks", &["sample"]),
     // A record's bytes become a sample here, so that no sink has to know how the journal keeps them.
     ("delivery", &["journal", "sample", "sinks"]),
-    (
-        "config",
-        &["ssh", "kafka", "collector", "journal", "sinks"],
-    ),
+    ("config", &["ssh", "kafka", "collector", "journal", "sinks"]),
     ("simulator", &[]),
     (
         "app",
@@ -144,7 +141,10 @@ fn no_room_imports_another_than_the_house_allows() {
     let mut wrong = Vec::new();
     for file in source_files() {
         let Some(may) = allowed.get(file.room.as_str()) else {
-            wrong.push(format!("{}: a room that no one planned", file.path.display()));
+            wrong.push(format!(
+                "{}: a room that no one planned",
+                file.path.display()
+            ));
             continue;
         };
         for name in imports(&file.code) {
@@ -160,7 +160,9 @@ fn no_room_imports_another_than_the_house_allows() {
 fn every_allowed_arrow_is_used() {
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in source_files() {
-        used.entry(file.room).or_default().extend(imports(&file.code));
+        used.entry(file.room)
+            .or_default()
+            .extend(imports(&file.code));
     }
     for (room, may) in ROOMS {
         for target in *may {
@@ -226,7 +228,9 @@ fn files_of_one_room_do_not_import_each_other_in_a_circle() {
 #[test]
 fn a_room_opens_with_what_comes_in_what_goes_out_and_what_it_never_does() {
     for file in source_files() {
-        if ["lib", "main"].contains(&file.room.as_str()) || file.path.to_string_lossy().ends_with("tests.rs") {
+        if ["lib", "main"].contains(&file.room.as_str())
+            || file.path.to_string_lossy().ends_with("tests.rs")
+        {
             continue;
         }
         let opening: String = file

@@ -75,7 +75,8 @@ async fn every_tick_of_every_topic_ends_in_exactly_one_record() {
         source(&host, "mirror", Topics::One("topic-3".into())),
     ];
     let running = collect(sources, &journal).await;
-    let enough = |s: &[Sample]| by_topic(s).values().all(|v| v.len() >= 5) && by_topic(s).len() == 4;
+    let enough =
+        |s: &[Sample]| by_topic(s).values().all(|v| v.len() >= 5) && by_topic(s).len() == 4;
     samples_until(&journal, "five ticks of four topics", enough).await;
     running.finish().await;
 
@@ -104,7 +105,10 @@ async fn a_host_that_is_down_brings_a_record_that_says_why_and_numbers_again_whe
     let host = Arc::new(mirror_host(&fleet, "mm-0"));
     let running = collect(vec![source(&host, "mirror", all_topics())], &journal).await;
     let outcome_of_last = |s: &[Sample]| s.last().map(|s| s.outcome);
-    samples_until(&journal, "numbers", |s| outcome_of_last(s) == Some(Outcome::Ok)).await;
+    samples_until(&journal, "numbers", |s| {
+        outcome_of_last(s) == Some(Outcome::Ok)
+    })
+    .await;
 
     fleet.hold_down("mm-0", true);
     let failed = |s: &[Sample]| outcome_of_last(s) == Some(Outcome::SshError);
@@ -112,10 +116,17 @@ async fn a_host_that_is_down_brings_a_record_that_says_why_and_numbers_again_whe
     let last = samples.last().unwrap();
     assert_eq!(last.topic, "topic-0", "remembered from before");
     assert!(last.partitions.is_empty());
-    assert!(last.reason.as_ref().is_some_and(|reason| !reason.is_empty()));
+    assert!(
+        last.reason
+            .as_ref()
+            .is_some_and(|reason| !reason.is_empty())
+    );
 
     fleet.hold_down("mm-0", false);
-    samples_until(&journal, "numbers again", |s| outcome_of_last(s) == Some(Outcome::Ok)).await;
+    samples_until(&journal, "numbers again", |s| {
+        outcome_of_last(s) == Some(Outcome::Ok)
+    })
+    .await;
     running.finish().await;
 }
 
@@ -136,7 +147,10 @@ async fn a_dead_host_does_not_delay_another() {
     ];
     let running = collect(sources, &journal).await;
     let of = |s: &[Sample], host: &str| s.iter().filter(|s| s.mirror_host == host).count();
-    let samples = samples_until(&journal, "five ticks of the one alive", |s| of(s, "mm-0") >= 5).await;
+    let samples = samples_until(&journal, "five ticks of the one alive", |s| {
+        of(s, "mm-0") >= 5
+    })
+    .await;
     running.finish().await;
     let alive: Vec<_> = samples.iter().filter(|s| s.mirror_host == "mm-0").collect();
     let first_to_last = ticks(&alive)[4] - ticks(&alive)[0];
@@ -144,7 +158,10 @@ async fn a_dead_host_does_not_delay_another() {
     assert!(alive.iter().all(|s| s.outcome == Outcome::Ok));
     let dead: Vec<_> = samples.iter().filter(|s| s.mirror_host == "dead").collect();
     assert!(dead.iter().all(|s| s.outcome == Outcome::SshError));
-    assert!(dead.len() >= 3, "the dead host's ticks are accounted for too");
+    assert!(
+        dead.len() >= 3,
+        "the dead host's ticks are accounted for too"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +231,10 @@ async fn topics_seen_before_a_restart_are_accounted_for_after_it_also_while_the_
     let samples = samples_until(&journal, "two failures", failed).await;
     running.finish().await;
     let after = by_topic(&samples[before..]);
-    assert_eq!(after.keys().copied().collect::<Vec<_>>(), ["topic-0", "topic-1"]);
+    assert_eq!(
+        after.keys().copied().collect::<Vec<_>>(),
+        ["topic-0", "topic-1"]
+    );
     let ids: BTreeSet<_> = samples.iter().map(Sample::id).collect();
     assert_eq!(ids.len(), samples.len(), "a tick was used twice");
 }

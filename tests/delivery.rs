@@ -234,7 +234,9 @@ async fn a_hold_drops_nothing_is_seen_in_the_state_and_ends_by_itself() {
     delivering.until_phase(is_hold).await;
     append(&journal, 3..5).await;
     delivering.until_committed(&journal, 5).await;
-    delivering.until_phase(|phase| *phase == Phase::Working).await;
+    delivering
+        .until_phase(|phase| *phase == Phase::Working)
+        .await;
     delivering.finish().await;
     each_once(&sink, 0..5);
 }
@@ -256,7 +258,10 @@ async fn a_document_that_can_never_be_stored_becomes_a_dead_letter_and_its_neigh
     let letters = journal.letters(0, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].letter.position, 3);
-    assert_eq!(letters[0].letter.body, serde_json::to_vec(&sample(2)).unwrap());
+    assert_eq!(
+        letters[0].letter.body,
+        serde_json::to_vec(&sample(2)).unwrap()
+    );
     assert_eq!(sink.0.lock().unwrap().stored.len(), 3);
 }
 
@@ -277,7 +282,9 @@ async fn one_bad_document_alone_waits_for_company_and_does_not_stop_the_sink_for
         sink.answer(refuse_first);
     }
     let delivering = deliver(&sink, &journal);
-    delivering.until_phase(|phase| matches!(phase, Phase::Holding { .. })).await;
+    delivering
+        .until_phase(|phase| matches!(phase, Phase::Holding { .. }))
+        .await;
     assert!(journal.letters(0, 10).await.unwrap().is_empty());
     append(&journal, 1..2).await;
     delivering.until_committed(&journal, 2).await;
@@ -294,8 +301,12 @@ async fn the_place_to_write_to_is_prepared_before_the_first_document_and_after_a
     let sink = Scripted::default();
     {
         let mut script = sink.0.lock().unwrap();
-        script.preparations.push_back(NotReady::Retry("connection refused".into()));
-        script.preparations.push_back(NotReady::Hold("no right to create the index".into()));
+        script
+            .preparations
+            .push_back(NotReady::Retry("connection refused".into()));
+        script
+            .preparations
+            .push_back(NotReady::Hold("no right to create the index".into()));
     }
     sink.answer(|batch| vec![Fate::Hold("index_not_found_exception".into()); batch.len()]);
     let delivering = deliver(&sink, &journal);

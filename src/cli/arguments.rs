@@ -15,7 +15,12 @@ use crate::telemetry::Format;
 ///
 /// Begin with `mirrorlag demo`, which needs nothing; then write a configuration and let `mirrorlag check` prove it.
 #[derive(Debug, Parser)]
-#[command(name = "mirrorlag", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "mirrorlag",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -25,7 +30,13 @@ pub struct Arguments {
     pub verbose: u8,
 
     /// Form of a log line
-    #[arg(long, value_enum, value_name = "FORM", default_value = "text", global = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "text",
+        global = true
+    )]
     pub log_format: LogFormat,
 }
 
@@ -52,18 +63,24 @@ pub enum Command {
     ///
     /// Every sample is on local disk before a sink sees it. At the signal everything ends in order within 10 seconds; a second
     /// signal ends it at once, and nothing that was stored is lost by that.
-    #[command(after_help = "Exit codes: 0 stopped as told, 2 the configuration is wrong, 3 could not start.")]
+    #[command(
+        after_help = "Exit codes: 0 stopped as told, 2 the configuration is wrong, 3 could not start."
+    )]
     Run(File),
 
     /// Prove every link from the configuration to the index, one line each, with the mend
     ///
     /// Per mirror host: name, TCP, host key, login, shell, CLI and its version, properties file, brokers, group; per topic: its
     /// partitions; the journal's folder; per sink: login, rights, index, mapping. Changes nothing.
-    #[command(after_help = "Exit codes: 0 all links work, 1 one does not, 2 the configuration is wrong.")]
+    #[command(
+        after_help = "Exit codes: 0 all links work, 1 one does not, 2 the configuration is wrong."
+    )]
     Check(File),
 
     /// Ask everything once: a table on a terminal, JSON lines in a pipe; writes nowhere
-    #[command(after_help = "Exit codes: 0 numbers for every topic, 1 not for every topic, 2 the configuration is wrong.")]
+    #[command(
+        after_help = "Exit codes: 0 numbers for every topic, 1 not for every topic, 2 the configuration is wrong."
+    )]
     Once(File),
 
     /// Show a simulated fleet, collected by the real pipeline, in a live table
@@ -112,7 +129,10 @@ mod tests {
             "mirrorlag run -c a.yaml -v --log-format json",
         ] {
             let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!((arguments.verbose, arguments.log_format), (1, LogFormat::Json));
+            assert_eq!(
+                (arguments.verbose, arguments.log_format),
+                (1, LogFormat::Json)
+            );
         }
     }
 

@@ -67,7 +67,14 @@ impl<W: Write> Report<W> {
             problem.place.column
         );
         let what = format!("{}: {}", problem.place.key, problem.what);
-        self.line("warn", Mood::Notice, &place, "config", &what, Duration::ZERO);
+        self.line(
+            "warn",
+            Mood::Notice,
+            &place,
+            "config",
+            &what,
+            Duration::ZERO,
+        );
         self.mend(&problem.mend);
     }
 
@@ -84,7 +91,14 @@ impl<W: Write> Report<W> {
             Verdict::Failed { .. } => &mut self.failed,
             Verdict::Skipped(_) => &mut self.skipped,
         } += 1;
-        self.line(word, mood, &finding.subject, finding.link, text, finding.took);
+        self.line(
+            word,
+            mood,
+            &finding.subject,
+            finding.link,
+            text,
+            finding.took,
+        );
         if let Some(mend) = mend {
             self.mend(mend);
         }
@@ -107,7 +121,9 @@ impl<W: Write> Report<W> {
             took => format!(" ({})", in_words(took)),
         };
         let took = Mood::Dim.paint(&took, self.color);
-        self.write(&format!("{word}  {subject:<width$}  {link:<LINK_WIDTH$}  {text}{took}"));
+        self.write(&format!(
+            "{word}  {subject:<width$}  {link:<LINK_WIDTH$}  {text}{took}"
+        ));
     }
 
     fn mend(&mut self, mend: &str) {
@@ -139,9 +155,13 @@ impl<W: Write> Report<W> {
 
 /// Wide enough for what will be printed: hosts, groups, topics that are named.
 fn subject_width(config: &Config) -> usize {
-    let hosts = config.mirror_hosts.iter().map(|host| host.name.chars().count());
+    let hosts = config
+        .mirror_hosts
+        .iter()
+        .map(|host| host.name.chars().count());
     let topics = config.sources.iter().map(|source| {
-        let group = source.mirror_host.name.chars().count() + 1 + source.describe.group.chars().count();
+        let group =
+            source.mirror_host.name.chars().count() + 1 + source.describe.group.chars().count();
         let listed = match &source.topics {
             Topics::One(topic) => std::slice::from_ref(topic),
             Topics::Listed(topics) => topics.as_slice(),

@@ -155,8 +155,8 @@ impl Live {
                 number(sample.lag_total()),
                 number(sample.lag_max()),
                 topic.trend().word(),
-                table::outcome_word(sample.outcome),
-                table::state_word(sample.group_state),
+                sample.outcome.word(),
+                sample.group_state.word(),
                 table::age(now - sample.sampled_at),
             );
             text.push_str(&columns::printable(&words));

@@ -30,7 +30,9 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(&arguments);
     let exit = match &arguments.command {
-        Command::Run(file) => with_config(&file.config, |loaded| with_runtime(|stop| run(loaded, stop))),
+        Command::Run(file) => with_config(&file.config, |loaded| {
+            with_runtime(|stop| run(loaded, stop))
+        }),
         Command::Check(file) => with_config(&file.config, |loaded| {
             with_runtime(|stop| until(stop, check::run(loaded)))
         }),
@@ -73,10 +75,15 @@ fn with_config(path: &Path, act: impl FnOnce(Loaded) -> Exit) -> Exit {
 
 /// Runs `act` on a runtime, with the token that signals cancel.
 fn with_runtime<F: Future<Output = Exit>>(act: impl FnOnce(CancellationToken) -> F) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(format_args!("cannot start threads: {error}; raise the limit of processes (ulimit -u)"));
+            complain(format_args!(
+                "cannot start threads: {error}; raise the limit of processes (ulimit -u)"
+            ));
             return Exit::NotStarted;
         }
     };

@@ -133,9 +133,9 @@ fn lag_max(sample: &Sample) -> String {
 
 /// The words of the documents; beside `ok` the state of the group where it is not the usual one.
 fn outcome(sample: &Sample) -> (String, Mood) {
-    let outcome = outcome_word(sample.outcome);
+    let outcome = sample.outcome.word();
     let state = match sample.group_state {
-        GroupState::Empty | GroupState::Rebalancing => Some(state_word(sample.group_state)),
+        state @ (GroupState::Empty | GroupState::Rebalancing) => Some(state.word()),
         GroupState::Stable | GroupState::Unknown => None,
     };
     let mood = match (sample.outcome, state) {
@@ -146,26 +146,6 @@ fn outcome(sample: &Sample) -> (String, Mood) {
     match state {
         Some(state) => (format!("{outcome}, {state}"), mood),
         None => (outcome.to_owned(), mood),
-    }
-}
-
-pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
-        Outcome::NoRows => "no_rows",
-        Outcome::GroupMissing => "group_missing",
-        Outcome::CliError => "cli_error",
-        Outcome::Timeout => "timeout",
-        Outcome::SshError => "ssh_error",
-    }
-}
-
-pub(super) fn state_word(state: GroupState) -> &'static str {
-    match state {
-        GroupState::Stable => "stable",
-        GroupState::Empty => "empty",
-        GroupState::Rebalancing => "rebalancing",
-        GroupState::Unknown => "unknown",
     }
 }
 

@@ -117,7 +117,10 @@ mod tests {
         memory.account(&all(), Some(&listed(&["orders"])), minute(0));
         assert_eq!(memory.account(&all(), None, minute(500)), ["orders"]);
         let empty = BTreeSet::new();
-        assert_eq!(memory.account(&all(), Some(&empty), minute(501)), ["orders"]);
+        assert_eq!(
+            memory.account(&all(), Some(&empty), minute(501)),
+            ["orders"]
+        );
         assert!(memory.account(&all(), Some(&empty), minute(561)).is_empty());
     }
 
@@ -130,7 +133,10 @@ mod tests {
         memory.account(&all(), Some(&empty), minute(1));
         memory.account(&all(), Some(&table), minute(50));
         assert_eq!(memory.account(&all(), Some(&empty), minute(70)), ["orders"]);
-        assert_eq!(memory.account(&all(), Some(&empty), minute(120)), ["orders"]);
+        assert_eq!(
+            memory.account(&all(), Some(&empty), minute(120)),
+            ["orders"]
+        );
     }
 
     #[test]

@@ -116,7 +116,10 @@ fn outcome_of(
         _ if !has_no_rows => (Outcome::Ok, None),
         Some(failure) => (failure.outcome, Some(failure.reason.clone())),
         None if topic == ANY_TOPIC => {
-            let reason = format!("the table of group {:?} has no topic", settings.describe.group);
+            let reason = format!(
+                "the table of group {:?} has no topic",
+                settings.describe.group
+            );
             (Outcome::NoRows, Some(reason))
         }
         None => {

@@ -115,7 +115,8 @@ impl Source {
             let now = Utc::now();
             let tick = self.schedule.next(now, self.memory.used.as_ref());
             let wait = until(tick.at, now);
-            self.stay_connected(Instant::now() + wait.min(CLOCK_LOOK)).await;
+            self.stay_connected(Instant::now() + wait.min(CLOCK_LOOK))
+                .await;
             // Early after a look at a far tick, or because the clock was set back; late by more than an interval
             // because it was set forward or the machine slept: then the plan is made anew.
             let now = Utc::now();
@@ -149,7 +150,9 @@ impl Source {
         let started = Instant::now();
         self.await_first_connection(started).await;
         let round = match &mut self.link {
-            Connection::Opening(opening) => Round::without_link(not_connected(opening, &self.share)),
+            Connection::Opening(opening) => {
+                Round::without_link(not_connected(opening, &self.share))
+            }
             Connection::Up(link) => {
                 let ended = ask(link, &self.share, tick).await;
                 self.counts.round();
@@ -218,7 +221,10 @@ impl Source {
             let task = self.topics.entry(sample.topic.clone()).or_insert_with(|| {
                 TopicTask::start(self.name.clone(), self.journal.clone(), self.counts.clone())
             });
-            if !task.hand_over(Due { sample, mark: mark.take() }) {
+            if !task.hand_over(Due {
+                sample,
+                mark: mark.take(),
+            }) {
                 self.counts.unstored();
             }
         }
@@ -299,8 +305,7 @@ impl Source {
             _ => self.reopen.next_wait(),
         };
         // The old link is dropped here, which ends its connection.
-        self.link =
-            Connection::Opening(open(&self.settings, &self.share, wait, failed, is_first));
+        self.link = Connection::Opening(open(&self.settings, &self.share, wait, failed, is_first));
     }
 }
 

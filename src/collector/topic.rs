@@ -88,7 +88,11 @@ async fn append(source: &str, sample: &Sample, mark: Option<Mark>, journal: &Jou
         tokio::time::sleep(backoff.next_wait()).await;
     }
     if backoff.failures() > 0 {
-        tracing::info!(source, topic = sample.topic, "the journal takes samples again");
+        tracing::info!(
+            source,
+            topic = sample.topic,
+            "the journal takes samples again"
+        );
     }
 }
 

@@ -232,7 +232,12 @@ impl<S: Sink> Delivery<S> {
             Duration::ZERO
         } else {
             // What a server asks for is honoured up to our longest wait.
-            wait.max(verdict.retry_after.unwrap_or_default().min(self.limits.retry.1))
+            wait.max(
+                verdict
+                    .retry_after
+                    .unwrap_or_default()
+                    .min(self.limits.retry.1),
+            )
         }))
     }
 
@@ -245,8 +250,12 @@ impl<S: Sink> Delivery<S> {
             return true;
         }
         for letter in &letters {
-            tracing::error!(sink = name, position = letter.position, reason = letter.reason,
-                "a document can never be stored as it is; it is kept as a dead letter in the journal");
+            tracing::error!(
+                sink = name,
+                position = letter.position,
+                reason = letter.reason,
+                "a document can never be stored as it is; it is kept as a dead letter in the journal"
+            );
         }
         match self.journal.commit(name, done, letters).await {
             Ok(()) => {

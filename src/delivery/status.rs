@@ -81,10 +81,24 @@ impl Status {
         match state.phase {
             Phase::Working => tracing::info!(sink, stored, letters, behind, "last minute"),
             Phase::Retrying { reason, .. } => {
-                tracing::warn!(sink, stored, letters, behind, reason, "last minute: retrying");
+                tracing::warn!(
+                    sink,
+                    stored,
+                    letters,
+                    behind,
+                    reason,
+                    "last minute: retrying"
+                );
             }
             Phase::Holding { reason } => {
-                tracing::warn!(sink, stored, letters, behind, reason, "last minute: holding");
+                tracing::warn!(
+                    sink,
+                    stored,
+                    letters,
+                    behind,
+                    reason,
+                    "last minute: holding"
+                );
             }
         }
     }

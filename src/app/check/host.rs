@@ -72,13 +72,17 @@ impl HostCheck {
             let what = format!("{} not asked: {stop}", question.topics_in_words());
             let subject = question.subject(&self.host);
             let verdict = Verdict::Skipped(what);
-            reporter.say(&subject, "describe", Duration::ZERO, verdict).await;
+            reporter
+                .say(&subject, "describe", Duration::ZERO, verdict)
+                .await;
         }
     }
 
     async fn skip(&self, reporter: &Reporter, link: &'static str, stop: &Stop) {
         let verdict = Verdict::Skipped(stop.clone());
-        reporter.say(&self.host.name, link, Duration::ZERO, verdict).await;
+        reporter
+            .say(&self.host.name, link, Duration::ZERO, verdict)
+            .await;
     }
 
     async fn connect(&self, reporter: &Reporter) -> Result<Session, Stop> {
@@ -126,9 +130,14 @@ impl HostCheck {
     /// # Errors
     /// Number of the first question that was not asked, and why.
     async fn ask(&self, session: &mut Session, reporter: &Reporter) -> Result<(), (usize, Stop)> {
-        let seen = self.probe(session, reporter).await.map_err(|stop| (0, stop))?;
+        let seen = self
+            .probe(session, reporter)
+            .await
+            .map_err(|stop| (0, stop))?;
         self.report_timeout(&seen, reporter).await;
-        self.report_cli(&seen, reporter).await.map_err(|stop| (0, stop))?;
+        self.report_cli(&seen, reporter)
+            .await
+            .map_err(|stop| (0, stop))?;
         let unusable = self.report_files(&seen, reporter).await;
         let mut silent = Vec::new();
         for (number, question) in self.questions.iter().enumerate() {
@@ -144,7 +153,9 @@ impl HostCheck {
                 let verdict =
                     Verdict::Skipped(format!("{} not asked: {stop}", question.topics_in_words()));
                 let subject = question.subject(&self.host);
-                reporter.say(&subject, "describe", Duration::ZERO, verdict).await;
+                reporter
+                    .say(&subject, "describe", Duration::ZERO, verdict)
+                    .await;
                 continue;
             }
             let is_answered = self
@@ -197,7 +208,9 @@ impl HostCheck {
         };
         let (why, mend) = failure;
         let verdict = Verdict::Failed { why, mend };
-        reporter.say(&self.host.name, "commands", since(started), verdict).await;
+        reporter
+            .say(&self.host.name, "commands", since(started), verdict)
+            .await;
         Err("commands failed".to_owned())
     }
 
@@ -209,13 +222,17 @@ impl HostCheck {
                 mend: "install coreutils there (timeout with -k)".to_owned(),
             },
         };
-        reporter.say(&self.host.name, "timeout", Duration::ZERO, verdict).await;
+        reporter
+            .say(&self.host.name, "timeout", Duration::ZERO, verdict)
+            .await;
     }
 
     async fn report_cli(&self, seen: &Seen, reporter: &Reporter) -> Result<(), Stop> {
         let verdict = groups::cli_verdict(&self.host, seen);
         let failed = matches!(verdict, Verdict::Failed { .. });
-        reporter.say(&self.host.name, "cli", Duration::ZERO, verdict).await;
+        reporter
+            .say(&self.host.name, "cli", Duration::ZERO, verdict)
+            .await;
         match failed {
             true => Err("cli failed".to_owned()),
             false => Ok(()),
@@ -246,7 +263,9 @@ impl HostCheck {
             if matches!(verdict, Verdict::Failed { .. }) {
                 unusable.push(path.clone());
             }
-            reporter.say(&self.host.name, "config file", Duration::ZERO, verdict).await;
+            reporter
+                .say(&self.host.name, "config file", Duration::ZERO, verdict)
+                .await;
         }
         unusable
     }
@@ -288,7 +307,10 @@ impl HostCheck {
         let command = kafka::loop_command(&self.host.kafka, describe, LEASE, &marker)
             .map_err(|error| (error.to_string(), "use a value without it".to_owned()))?;
         // The loop reads its only tick from a pipe and ends behind it. Not every shell takes `exec` within a pipe.
-        let command = format!("echo 1 | {}", command.strip_prefix("exec ").unwrap_or(&command));
+        let command = format!(
+            "echo 1 | {}",
+            command.strip_prefix("exec ").unwrap_or(&command)
+        );
         let limit = describe.limit + DESCRIBE_GRACE;
         let output = session
             .run(&command, limit)
@@ -307,7 +329,10 @@ impl HostCheck {
             }
         }
         Err((
-            format!("the describe loop did not end{}", first_words(&[&output.stderr])),
+            format!(
+                "the describe loop did not end{}",
+                first_words(&[&output.stderr])
+            ),
             format!("try it by hand: {}", groups::by_hand(&self.host, describe)),
         ))
     }

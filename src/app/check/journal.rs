@@ -21,13 +21,17 @@ pub(super) async fn check(settings: &Settings, reporter: &Reporter) {
     let (folder, is_there) = nearest_folder(&settings.path);
     let verdict = folder_verdict(settings, &folder, is_there);
     let is_usable = !matches!(verdict, Verdict::Failed { .. });
-    reporter.say(SUBJECT, "folder", since(started), verdict).await;
+    reporter
+        .say(SUBJECT, "folder", since(started), verdict)
+        .await;
     let started = Instant::now();
     let verdict = match is_usable {
         true => space_verdict(settings, &folder),
         false => Verdict::Skipped("the folder cannot be used".to_owned()),
     };
-    reporter.say(SUBJECT, "space", since(started), verdict).await;
+    reporter
+        .say(SUBJECT, "space", since(started), verdict)
+        .await;
 }
 
 /// The folder of the journal, or the nearest above it that exists; whether it is the folder itself.
@@ -96,7 +100,8 @@ fn space_verdict(settings: &Settings, folder: &Path) -> Verdict {
     } else if free < needs {
         Verdict::Warned {
             what: format!("{free_text} free, less than the journal may grow to (bytes_max {max})"),
-            mend: "make room, or lower journal.bytes_max: at a full disk samples are lost".to_owned(),
+            mend: "make room, or lower journal.bytes_max: at a full disk samples are lost"
+                .to_owned(),
         }
     } else {
         Verdict::Passed(format!("{free_text} free, the journal takes at most {max}"))
@@ -136,15 +141,24 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("a"), "").unwrap();
         let settings = settings(home.path().join("a/journal.db"), 1 << 20);
-        assert!(matches!(verdict_of_folder(&settings), Verdict::Failed { .. }));
+        assert!(matches!(
+            verdict_of_folder(&settings),
+            Verdict::Failed { .. }
+        ));
     }
 
     #[test]
     fn less_room_than_the_journal_may_take_is_a_warning() {
         let home = tempfile::tempdir().unwrap();
         let small = settings(home.path().join("journal.db"), 1);
-        assert!(matches!(space_verdict(&small, home.path()), Verdict::Passed(_)));
+        assert!(matches!(
+            space_verdict(&small, home.path()),
+            Verdict::Passed(_)
+        ));
         let huge = settings(home.path().join("journal.db"), u64::MAX);
-        assert!(!matches!(space_verdict(&huge, home.path()), Verdict::Passed(_)));
+        assert!(!matches!(
+            space_verdict(&huge, home.path()),
+            Verdict::Passed(_)
+        ));
     }
 }

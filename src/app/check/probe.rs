@@ -68,11 +68,7 @@ pub(super) struct Seen {
 }
 
 /// The command line for the host, or the value that cannot be quoted.
-pub(super) fn command(
-    settings: &Settings,
-    files: &[&str],
-    marker: &str,
-) -> Result<String, String> {
+pub(super) fn command(settings: &Settings, files: &[&str], marker: &str) -> Result<String, String> {
     let jvm = match settings.jvm {
         Jvm::Light => "light",
         Jvm::AsIs => "as_is",
@@ -194,11 +190,17 @@ mod tests {
         fs::write(&file, "").unwrap();
         let file = file.to_str().unwrap();
         let seen = look(&settings(&cli), &[file, "/none/at/all"]);
-        assert!(seen.has_shell && seen.is_whole && seen.has_timeout, "{seen:?}");
+        assert!(
+            seen.has_shell && seen.is_whole && seen.has_timeout,
+            "{seen:?}"
+        );
         assert_eq!(seen.cli, Some(Entry::Usable));
         assert_eq!(seen.version(), Some("2.6.2"));
         assert_eq!(seen.exit_code, Some(0));
-        assert!(seen.said.contains(&"heap=-Xmx256M jmx=".to_owned()), "{seen:?}");
+        assert!(
+            seen.said.contains(&"heap=-Xmx256M jmx=".to_owned()),
+            "{seen:?}"
+        );
         let files = [
             (file.to_owned(), Entry::Usable),
             ("/none/at/all".to_owned(), Entry::Missing),
@@ -210,12 +212,18 @@ mod tests {
     fn a_cli_that_is_missing_closed_or_a_folder_is_not_run() {
         let folder = tempfile::tempdir().unwrap();
         let missing = look(&settings(&folder.path().join("none")), &[]);
-        assert_eq!((missing.cli, missing.exit_code), (Some(Entry::Missing), None));
+        assert_eq!(
+            (missing.cli, missing.exit_code),
+            (Some(Entry::Missing), None)
+        );
         let closed = folder.path().join("closed.sh");
         script(&closed, "exit 0", 0o600);
         assert_eq!(look(&settings(&closed), &[]).cli, Some(Entry::Closed));
         let is_folder = look(&settings(folder.path()), &[]);
-        assert_eq!((is_folder.cli, is_folder.exit_code), (Some(Entry::Folder), None));
+        assert_eq!(
+            (is_folder.cli, is_folder.exit_code),
+            (Some(Entry::Folder), None)
+        );
     }
 
     #[test]
@@ -235,13 +243,19 @@ mod tests {
     fn words_that_look_like_a_version_must_begin_with_two_numbers() {
         let version = |line: &str| {
             let seen = Seen {
-                said: vec!["Picked up JAVA_TOOL_OPTIONS: 3.1".to_owned(), line.to_owned()],
+                said: vec![
+                    "Picked up JAVA_TOOL_OPTIONS: 3.1".to_owned(),
+                    line.to_owned(),
+                ],
                 ..Seen::default()
             };
             seen.version().map(str::to_owned)
         };
         assert_eq!(version("3.9.1").as_deref(), Some("3.9.1"));
-        assert_eq!(version("7.5.0-ccs (Commit:1)").as_deref(), Some("7.5.0-ccs"));
+        assert_eq!(
+            version("7.5.0-ccs (Commit:1)").as_deref(),
+            Some("7.5.0-ccs")
+        );
         assert_eq!(version("2026-11-21 WARN"), None);
         assert_eq!(version("no version here"), None);
     }
@@ -249,12 +263,18 @@ mod tests {
     #[test]
     fn a_value_that_a_shell_could_change_is_refused() {
         for value in ["/a'b", "/a!b", "/a\nb", "/$(reboot)", "/`reboot`", "/a\\b"] {
-            assert_eq!(command(&settings(Path::new(value)), &[], MARKER), Err(value.to_owned()));
+            assert_eq!(
+                command(&settings(Path::new(value)), &[], MARKER),
+                Err(value.to_owned())
+            );
         }
     }
 
     #[test]
     fn lines_without_the_marker_say_nothing() {
-        assert_eq!(read("shell\ntimeout yes\n xmirrorlag-test shell\n", MARKER), Seen::default());
+        assert_eq!(
+            read("shell\ntimeout yes\n xmirrorlag-test shell\n", MARKER),
+            Seen::default()
+        );
     }
 }

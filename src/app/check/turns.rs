@@ -78,13 +78,29 @@ mod tests {
 
     #[test]
     fn what_one_checker_finds_stays_together() {
-        let events = [(1, "b1"), (0, "a1"), (1, "b2"), (0, "a2"), (1, ""), (0, "a3"), (0, "")];
+        let events = [
+            (1, "b1"),
+            (0, "a1"),
+            (1, "b2"),
+            (0, "a2"),
+            (1, ""),
+            (0, "a3"),
+            (0, ""),
+        ];
         assert_eq!(heard(&events), "b1 b2 a1 a2 a3");
     }
 
     #[test]
     fn those_who_are_done_come_before_those_who_are_not() {
-        let events = [(0, "a1"), (1, "b1"), (2, "c1"), (2, ""), (0, ""), (1, "b2"), (1, "")];
+        let events = [
+            (0, "a1"),
+            (1, "b1"),
+            (2, "c1"),
+            (2, ""),
+            (0, ""),
+            (1, "b2"),
+            (1, ""),
+        ];
         assert_eq!(heard(&events), "a1 c1 b1 b2");
     }
 

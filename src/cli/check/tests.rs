@@ -49,8 +49,18 @@ fn findings_stand_in_columns_with_the_mend_below() {
     for finding in [
         finding("mm-1", "tcp", 2, passed("10.0.0.11:22")),
         finding("mm-1", "login", 1534, failed),
-        finding("mm-1", "cli", 0, Verdict::Skipped("login failed".to_owned())),
-        finding("mm-1/oasis-group/orders", "topic", 0, passed("12 partitions, lag 0")),
+        finding(
+            "mm-1",
+            "cli",
+            0,
+            Verdict::Skipped("login failed".to_owned()),
+        ),
+        finding(
+            "mm-1/oasis-group/orders",
+            "topic",
+            0,
+            passed("12 partitions, lag 0"),
+        ),
     ] {
         report.finding(&finding);
     }
@@ -67,7 +77,10 @@ ok    mm-1/oasis-group/orders   topic        12 partitions, lag 0
 
 ";
     assert_eq!(text, expected);
-    assert_eq!(report.finish(Duration::from_secs(2)).unwrap(), Exit::Partial);
+    assert_eq!(
+        report.finish(Duration::from_secs(2)).unwrap(),
+        Exit::Partial
+    );
 }
 
 #[test]
@@ -89,9 +102,15 @@ fn the_summary_counts_and_warnings_do_not_fail() {
     };
     report.finding(&finding("a", "tcp", 1, passed("p")));
     report.finding(&finding("a", "group", 1, warned));
-    assert_eq!(report.finish(Duration::from_millis(20)).unwrap(), Exit::Done);
+    assert_eq!(
+        report.finish(Duration::from_millis(20)).unwrap(),
+        Exit::Done
+    );
     let text = String::from_utf8(out).unwrap();
-    assert!(text.ends_with("\n1 ok, 1 warn, 0 FAIL, 0 skip in 20 ms\n"), "{text}");
+    assert!(
+        text.ends_with("\n1 ok, 1 warn, 0 FAIL, 0 skip in 20 ms\n"),
+        "{text}"
+    );
 }
 
 /// Standard output of `mirrorlag check | head -0`.

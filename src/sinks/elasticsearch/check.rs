@@ -157,10 +157,8 @@ async fn check_index(node: &Node, name: &str) -> Vec<Finding> {
     )];
     let started = Instant::now();
     let names = [name];
-    let exists = node
-        .client
-        .indices()
-        .exists(IndicesExistsParts::Index(&names));
+    let indices = node.client.indices();
+    let exists = indices.exists(IndicesExistsParts::Index(&names));
     let exists = node.answer(exists.send().await, name).await;
     let (is_there, verdict) = match exists {
         Ok(answer) if answer.status == 200 => {
@@ -207,10 +205,8 @@ async fn check_index(node: &Node, name: &str) -> Vec<Finding> {
 
 async fn check_mapping(node: &Node, name: &str) -> Verdict {
     let names = [name];
-    let request = node
-        .client
-        .indices()
-        .get_mapping(IndicesGetMappingParts::Index(&names));
+    let indices = node.client.indices();
+    let request = indices.get_mapping(IndicesGetMappingParts::Index(&names));
     match node.answer(request.send().await, "/_mapping").await {
         Ok(answer) if answer.status == 200 => mapping::judge(&value(&answer)),
         Ok(answer) => failed(

@@ -19,10 +19,8 @@ pub(super) enum Absent {
 /// Looks for the index, an alias or a data stream of this name, and creates the index with `mapping` when there is none.
 pub(super) async fn ensure(node: &Node, name: &str, mapping: &Value) -> Result<(), Absent> {
     let names = [name];
-    let request = node
-        .client
-        .indices()
-        .exists(IndicesExistsParts::Index(&names));
+    let indices = node.client.indices();
+    let request = indices.exists(IndicesExistsParts::Index(&names));
     let answer = node.answer(request.send().await, name).await;
     let answer = answer.map_err(Absent::from)?;
     match answer.status {
@@ -41,9 +39,8 @@ pub(super) async fn ensure(node: &Node, name: &str, mapping: &Value) -> Result<(
 }
 
 async fn create(node: &Node, name: &str, mapping: &Value) -> Result<(), Absent> {
-    let request = node
-        .client
-        .indices()
+    let indices = node.client.indices();
+    let request = indices
         .create(IndicesCreateParts::Index(name))
         .body(mapping);
     let answer = node.answer(request.send().await, name).await;

@@ -1,7 +1,6 @@
 //! In: the URLs of one cluster. Out: which to ask next, and what it answered, whole and bounded.
 //! Never: asks a node again that just failed while another is thought alive, logs a credential.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use base64::Engine;
