@@ -185,6 +185,13 @@ impl HostCheck {
                 "use a path without quotes, backslashes, dollars and exclamation marks".to_owned(),
             ),
             Ok(command) => match session.run(&command, PROBE_LIMIT).await {
+                Err(ssh::Error::CommandTimeout { .. }) => (
+                    format!("the login shell brought no answer within {}s", PROBE_LIMIT.as_secs()),
+                    format!(
+                        "look at the load there and at what its .bashrc or like file waits for: time {} true",
+                        groups::login_command(&self.host)
+                    ),
+                ),
                 Err(error) => (error.reason(), error.mend()),
                 Ok(output) => {
                     let seen = probe::read(&output.stdout, &marker);
