@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::mends::{by_hand, is_about_brokers, list_by_hand, login_command, mend_of};
 use super::probe::{Entry, Seen};
 use crate::collector::{MirrorHost, SourceSettings, Topics};
 use crate::finding::{Finding, Verdict};
@@ -12,21 +13,6 @@ use crate::sample::partitions_of;
 
 /// Topics that one line lists; more are counted.
 const TOPICS_SHOWN_MAX: usize = 8;
-
-/// What the CLI says where no broker answers.
-const NO_CONNECTION: &[&str] = &[
-    "TimeoutException",
-    "timed out",
-    "Timed out",
-    "failed on brokers",
-];
-/// What the CLI says where its settings make no client.
-const NO_CLIENT: &[&str] = &["Failed to create new KafkaAdminClient", "NoSuchFileException"];
-const NO_LOGIN: &[&str] = &[
-    "SaslAuthenticationException",
-    "SslAuthenticationException",
-    "IllegalSaslState",
-];
 
 /// One describe and the sources that are served by it.
 #[derive(Debug, Clone)]
@@ -123,7 +109,9 @@ pub(super) fn cli_verdict(host: &MirrorHost, seen: &Seen) -> Verdict {
     match seen.exit_code {
         Some(126 | 127) if !seen.has_java => {
             let mend = match seen.java_homes.as_slice() {
-                [] => "install Java there, or write kafka: {java_home: ...} for this host".to_owned(),
+                [] => {
+                    "install Java there, or write kafka: {java_home: ...} for this host".to_owned()
+                }
                 found => format!("write kafka: {{java_home: {}}}", found.join(", or ")),
             };
             failed(format!("{cli} finds no java: {said}"), mend)
@@ -217,15 +205,6 @@ fn is_without_answer(failure: &Failure) -> bool {
     !matches!(failure.outcome, Outcome::GroupMissing | Outcome::NoRows)
 }
 
-/// Whether the next question to the same brokers would end as this one did.
-fn is_about_brokers(failure: &Failure) -> bool {
-    failure.outcome == Outcome::Timeout || says(failure, NO_CONNECTION) || says(failure, NO_CLIENT)
-}
-
-fn says(failure: &Failure, words: &[&str]) -> bool {
-    words.iter().any(|word| failure.reason.contains(word))
-}
-
 fn group_verdict(host: &MirrorHost, description: &Description<'_>) -> Verdict {
     let rows = description.rows.len();
     match description.group_state {
@@ -282,10 +261,13 @@ fn topic_verdict(rows: &[&kafka::Row<'_>]) -> Verdict {
     if known.is_empty() {
         return Verdict::Warned {
             what: format!("{count}, no lag known: nothing was committed yet"),
-            mend: "wait for the first record and the first commit (MirrorMaker: every 60 s)".to_owned(),
+            mend: "wait for the first record and the first commit (MirrorMaker: every 60 s)"
+                .to_owned(),
         };
     }
-    let lag = known.iter().fold(0_i64, |sum, lag| sum.saturating_add((*lag).max(0)));
+    let lag = known
+        .iter()
+        .fold(0_i64, |sum, lag| sum.saturating_add((*lag).max(0)));
     let unknown = match partitions.len() - known.len() {
         0 => String::new(),
         unknown => format!(", {unknown} of them unknown"),
@@ -312,7 +294,9 @@ fn missing_topic(
         .min();
     let mend = match near {
         Some((_, near)) => format!("did you mean {near:?}?"),
-        None if table.is_empty() => "the table is empty: correct group, or wait for its first commit".to_owned(),
+        None if table.is_empty() => {
+            "the table is empty: correct group, or wait for its first commit".to_owned()
+        }
         None => {
             let names: Vec<&str> = table.keys().copied().collect();
             format!(
@@ -352,68 +336,6 @@ fn counted(number: usize, what: &str) -> String {
         1 => format!("1 {what}"),
         _ => format!("{number} {what}s"),
     }
-}
-
-/// The mend for the texts of Kafka that name their cause; else the command that shows the whole output.
-fn mend_of(host: &MirrorHost, describe: &Describe, failure: &Failure) -> String {
-    let by_hand = by_hand(host, describe);
-    if failure.outcome == Outcome::Timeout {
-        return format!("look at brokers and host, or raise describe_timeout; by hand: {by_hand}");
-    }
-    if says(failure, &["AuthorizationException"]) {
-        return format!(
-            "allow the CLI's user to describe: kafka-acls.sh --add --allow-principal User:NAME --operation Describe --group {} --topic '*'",
-            quoted(&describe.group)
-        );
-    }
-    if says(failure, NO_LOGIN) {
-        return "correct user, password and protocol in the file of command_config".to_owned();
-    }
-    if says(failure, NO_CLIENT) {
-        return format!("correct bootstrap_servers and what the file of command_config names; by hand: {by_hand}");
-    }
-    if says(failure, NO_CONNECTION) {
-        let server = describe.bootstrap_servers.first().map_or("", String::as_str);
-        let (name, port) = server.rsplit_once(':').unwrap_or((server, ""));
-        return format!(
-            "correct bootstrap_servers, or give TLS or SASL settings by command_config; is the port open from there? {} nc -zv {name} {port}",
-            login_command(host)
-        );
-    }
-    format!("by hand: {by_hand}")
-}
-
-/// The describe as one line to paste into a local shell.
-pub(super) fn by_hand(host: &MirrorHost, describe: &Describe) -> String {
-    let group = format!("--describe --group {}", quoted(&describe.group));
-    remote_line(host, describe, &group)
-}
-
-fn list_by_hand(host: &MirrorHost, describe: &Describe) -> String {
-    remote_line(host, describe, "--list")
-}
-
-fn remote_line(host: &MirrorHost, describe: &Describe, action: &str) -> String {
-    let cli = quoted(&host.kafka.consumer_groups);
-    let servers = describe.bootstrap_servers.join(",");
-    let file = describe.command_config.as_deref();
-    let file = file.map_or_else(String::new, |file| format!(" --command-config {}", quoted(file)));
-    let remote = format!("{cli} --bootstrap-server {servers}{file} {action}");
-    format!("{} {}", login_command(host), quoted(&remote))
-}
-
-/// `ssh` with port, key and user, ready for a command behind it.
-pub(super) fn login_command(host: &MirrorHost) -> String {
-    let ssh = &host.ssh;
-    let key = ssh.private_key.as_ref();
-    let key = key.map_or_else(String::new, |key| {
-        format!(" -i {}", quoted(&key.display().to_string()))
-    });
-    format!("ssh -p {}{key} {}@{}", ssh.port, quoted(&ssh.user), ssh.address)
-}
-
-fn quoted(text: &str) -> String {
-    shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), |quoted| quoted.into_owned())
 }
 
 #[cfg(test)]

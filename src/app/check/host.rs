@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use super::groups::{self, Question};
 use super::probe::{self, Entry, Seen};
-use super::{Reporter, since};
+use super::{Reporter, mends, since};
 use crate::collector::{MirrorHost, SourceSettings};
 use crate::finding::Verdict;
 use crate::kafka::{self, Progress, RoundText, Transcript};
@@ -186,10 +186,13 @@ impl HostCheck {
             ),
             Ok(command) => match session.run(&command, PROBE_LIMIT).await {
                 Err(ssh::Error::CommandTimeout { .. }) => (
-                    format!("the login shell brought no answer within {}s", PROBE_LIMIT.as_secs()),
+                    format!(
+                        "the login shell brought no answer within {}s",
+                        PROBE_LIMIT.as_secs()
+                    ),
                     format!(
                         "look at the load there and at what its .bashrc or like file waits for: time {} true",
-                        groups::login_command(&self.host)
+                        mends::login_command(&self.host)
                     ),
                 ),
                 Err(error) => (error.reason(), error.mend()),
@@ -333,7 +336,7 @@ impl HostCheck {
                 "the describe loop did not end{}",
                 first_words(&[&output.stderr])
             ),
-            format!("try it by hand: {}", groups::by_hand(&self.host, describe)),
+            format!("try it by hand: {}", mends::by_hand(&self.host, describe)),
         ))
     }
 }
