@@ -67,7 +67,7 @@ async fn a_missing_index_is_not_made_by_a_check() {
     assert!(fake.lock().indices.is_empty());
     fake.lock().privileges.retain(|it| *it != "create_index");
     let findings = check(&with_login(&fake)).await;
-    assert!(format!("{:?}", one(&findings, "index")).contains("mirrorlag setup"));
+    assert!(format!("{:?}", one(&findings, "index")).contains("grant create_index"));
     assert!(findings.iter().any(Finding::is_failure));
 }
 
