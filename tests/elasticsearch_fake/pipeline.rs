@@ -205,15 +205,9 @@ async fn an_index_deleted_while_delivering_is_made_anew_with_our_mapping() {
     fake.lock().indices.clear();
     pipeline.append(&[sample(50, &[1])]).await;
     pipeline.commits(6).await;
-    let server = fake.lock();
-    assert_eq!(server.indices[INDEX].documents.len(), 1);
-    assert!(
-        server.indices[INDEX]
-            .mapping
-            .get("dynamic_templates")
-            .is_some()
-    );
-    drop(server);
+    let index = fake.lock().indices[INDEX].clone();
+    assert_eq!(index.documents.len(), 1);
+    assert!(index.mapping.get("dynamic_templates").is_some());
     pipeline.end().await;
 }
 
