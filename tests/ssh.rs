@@ -1,4 +1,5 @@
 //! The ssh room on a real OpenSSH server: each test has its own.
+#![allow(clippy::expect_used)] // In a test it is the assertion.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -142,6 +143,17 @@ async fn a_command_runs_and_its_output_and_exit_code_come_back() {
     assert_eq!(steps[2].1, key);
     assert_eq!(steps[3].1, "publickey id");
     assert!(steps[4].1.starts_with("OpenSSH_"), "{}", steps[4].1);
+}
+
+#[tokio::test]
+async fn what_the_shell_reads_at_its_start_is_the_tests_own() {
+    let sshd = Sshd::start();
+    let home = sshd.path("home");
+    std::fs::write(home.join(".bashrc"), "echo noise\n").expect("write");
+    let mut session = connect(&sshd.settings()).await.expect("connect");
+    let output = session.run("echo \"$HOME\"", SOON).await.expect("run");
+    let last = output.stdout.lines().last();
+    assert_eq!(last, home.to_str());
 }
 
 #[tokio::test]
@@ -483,6 +495,16 @@ async fn a_refused_login_names_the_key_that_was_tried() {
     settings.user = "nobody-of-that-name".into();
     let error = refused(&settings).await;
     assert!(matches!(error, Error::LoginRefused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_over_a_wrong_key_has_refused_the_login() {
+    let sshd = Sshd::with("MaxAuthTries 1");
+    let mut settings = sshd.settings();
+    settings.private_key = Some(sshd.new_stranger("stranger"));
+    let error = refused(&settings).await;
+    let reason = "login refused: no key accepted (tried stranger)";
+    assert_eq!(error.reason(), reason);
 }
 
 #[tokio::test]
@@ -1038,6 +1060,51 @@ async fn a_reset_connection_is_named_so() {
 }
 
 #[tokio::test]
+async fn a_peer_that_takes_nothing_more_is_dead_after_its_time() {
+    let sshd = Sshd::start();
+    // A proxy with a small buffer that stops taking: what we send then is acknowledged no more.
+    let listener = tokio::net::TcpSocket::new_v4().expect("socket");
+    listener.set_recv_buffer_size(4096).expect("buffer");
+    listener
+        .bind(([127, 0, 0, 1], 0).into())
+        .expect("a free port");
+    let listener = listener.listen(1).expect("listener");
+    let port = listener.local_addr().expect("address").port();
+    let target = sshd.port;
+    let (freeze, is_frozen) = tokio::sync::oneshot::channel::<()>();
+    let proxy = tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.expect("accept");
+        let mut far = tokio::net::TcpStream::connect(("127.0.0.1", target))
+            .await
+            .expect("connect");
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+            _ = is_frozen => tokio::time::sleep(Duration::from_secs(120)).await,
+        }
+    });
+    let mut settings = sshd.settings();
+    settings.port = port;
+    settings.dead_after = Duration::from_secs(2);
+    settings.host_key = HostKeyPolicy::Pinned(sshd.fingerprint("host_ed25519"));
+    let session = connect(&settings).await.expect("connect");
+    let mut stream = session.stream("echo ready; cat").await.expect("stream");
+    assert_eq!(first_line(&mut stream).await, "ready");
+    freeze.send(()).expect("proxy");
+    for _ in 0..20 {
+        stream.send("x".repeat(20_000)).expect("send");
+    }
+    let started = Instant::now();
+    let (_, _, end) = read_to_the_end(&mut stream).await;
+    assert_eq!(end.reason(), "connection lost: no answer for 2s");
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
+    proxy.abort();
+}
+
+#[tokio::test]
 async fn a_connect_that_is_given_up_closes_its_socket_and_gives_its_place_back() {
     let sshd = Sshd::start();
     let gate = Gate::patient(1);
@@ -1115,7 +1182,8 @@ fn connecting_and_dropping_again_and_again_leaks_neither_memory_nor_descriptors(
 async fn connect_and_drop(settings: &Settings, gate: &Gate, round: usize) {
     let connecting = ssh::connect(settings, gate, &mut |_, _, _| {}).await;
     let mut session = connecting.expect("connect");
-    let busy = "echo ready; yes | head -c 100000; exec cat";
+    // Rows as long as a table's: a piece of one-byte lines would be a thousand strings for a moment, and blur the measure.
+    let busy = "echo ready; yes 'orders 0 1200 1234 34 consumer-1' | head -c 100000; exec cat";
     match round % 4 {
         0 => drop(session),
         1 => {
@@ -1128,8 +1196,8 @@ async fn connect_and_drop(settings: &Settings, gate: &Gate, round: usize) {
             stream.close().await;
         }
         _ => {
-            // Given up in the middle of a command whose output is on its way.
-            let limit = Duration::from_millis(5);
+            // Given up anywhere between opening the channel and a command whose output is on its way.
+            let limit = Duration::from_micros(round as u64 * 311 % 16_000);
             let _given_up = session.run(busy, limit).await;
         }
     }

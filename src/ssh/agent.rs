@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::connection::{Connection, code};
+use super::error::words_of;
 
 /// Calls of libssh2 to an agent block their thread. A hung agent may hold this many threads of the process, no more.
 static AGENT_CALLS: Semaphore = Semaphore::const_new(4);
@@ -113,7 +114,7 @@ async fn probe() -> Result<(), String> {
     let shown = path.to_string_lossy();
     match tokio::time::timeout(ANSWER_WITHIN, ask).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(format!("not reachable at {shown}: {error}")),
+        Ok(Err(error)) => Err(format!("not reachable at {shown}: {}", words_of(&error))),
         Err(_) => Err(format!("no answer at {shown}")),
     }
 }

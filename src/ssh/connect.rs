@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ssh2::MethodType;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::{Connection, code};
-use super::error::{Endpoint, Error, OfferedKey, TcpFailure};
+use super::error::{Endpoint, Error, OfferedKey, TcpFailure, words_of};
 use super::gate::Gate;
 use super::host_key::Trust;
 use super::login::{Credentials, login};
@@ -57,11 +58,11 @@ pub async fn connect(
 }
 
 async fn attempt(settings: &Settings, on_step: &mut OnStep<'_>) -> Result<Session, Error> {
-    let at = Endpoint {
+    let at = Arc::new(Endpoint {
         address: settings.address.clone(),
         port: settings.port,
         user: settings.user.clone(),
-    };
+    });
     // What is wrong on our side is found before the host is bothered.
     let credentials = Credentials::read(settings, &at).await?;
     let trust = Trust::read(settings, &at).await?;
@@ -89,7 +90,7 @@ async fn attempt(settings: &Settings, on_step: &mut OnStep<'_>) -> Result<Sessio
 /// A connection to a host whose key is trusted.
 async fn trusted(
     settings: &Settings,
-    at: &Endpoint,
+    at: &Arc<Endpoint>,
     trust: &Trust,
     addresses: &[SocketAddr],
     on_step: &mut OnStep<'_>,
@@ -105,10 +106,8 @@ async fn trusted(
 
         let started = Instant::now();
         let mut connection = Connection::new(at.clone(), socket, settings.dead_after)?;
-        let blob = within(Step::HostKey, settings, at, async {
-            exchange_keys(&mut connection, settings, &trust.algorithms(&tried)).await
-        })
-        .await;
+        let algorithms = trust.algorithms(&tried);
+        let blob = exchange_keys(&mut connection, settings, &algorithms).await;
         let judged = blob.and_then(|blob| trust.judge(settings, &blob));
         match judged {
             Ok(offered) => {
@@ -130,7 +129,7 @@ async fn trusted(
     }
 }
 
-fn not_pinned(settings: &Settings, at: &Endpoint, tried: BTreeSet<String>) -> Error {
+fn not_pinned(settings: &Settings, at: &Arc<Endpoint>, tried: BTreeSet<String>) -> Error {
     let pinned = match &settings.host_key {
         HostKeyPolicy::Pinned(pinned) => pinned.clone(),
         HostKeyPolicy::Strict | HostKeyPolicy::AcceptNew => String::new(),
@@ -145,7 +144,7 @@ fn not_pinned(settings: &Settings, at: &Endpoint, tried: BTreeSet<String>) -> Er
     }
 }
 
-async fn resolve(settings: &Settings, at: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
+async fn resolve(settings: &Settings, at: &Arc<Endpoint>) -> Result<Vec<SocketAddr>, Error> {
     let failed = |why: String| Error::NameNotResolved {
         at: at.clone(),
         why,
@@ -165,7 +164,7 @@ async fn resolve(settings: &Settings, at: &Endpoint) -> Result<Vec<SocketAddr>, 
 /// Tries the addresses in their order, all within one `connect_timeout`.
 async fn tcp(
     settings: &Settings,
-    at: &Endpoint,
+    at: &Arc<Endpoint>,
     addresses: &[SocketAddr],
 ) -> Result<TcpStream, Error> {
     let end = Instant::now() + settings.connect_timeout;
@@ -176,7 +175,7 @@ async fn tcp(
         let share = left / (addresses.len() - index) as u32;
         let failure = match timeout(share, TcpStream::connect(target)).await {
             Ok(Ok(socket)) => return Ok(socket),
-            Ok(Err(error)) => (tcp_failure(&error), error.to_string()),
+            Ok(Err(error)) => (tcp_failure(&error), words_of(&error)),
             Err(_) => (TcpFailure::TimedOut, "no answer".into()),
         };
         last = Some((*target, failure));
@@ -219,25 +218,33 @@ async fn exchange_keys(
         .map_err(|error| failed(error.message().to_owned()))?;
     let mut session = connection.session.clone();
     let limit = settings.connect_timeout;
-    let no_banner = |_| Error::NoBanner {
-        at: at.clone(),
-        waited: limit,
+    let end = Instant::now() + limit;
+    let seen = match timeout(SPEAK_AFTER.min(limit / 2), read_banner(connection)).await {
+        Ok(seen) => seen,
+        Err(_) => {
+            // The first call sends our banner, and comes back for want of the other one.
+            let _waits = session.handshake();
+            if session.banner_bytes().is_some() {
+                // It came at this very moment.
+                Ok(())
+            } else {
+                let waited = || Error::NoBanner {
+                    at: at.clone(),
+                    waited: limit,
+                };
+                let late = timeout_at(end, read_banner(connection)).await;
+                late.unwrap_or_else(|_| Err(waited()))
+            }
+        }
     };
-    let grace = SPEAK_AFTER.min(limit / 2);
-    if timeout(grace, read_banner(connection)).await.is_err() {
-        // One call sends our banner; it cannot have anything to read yet, or the peek had seen it.
-        let _waits = session.handshake();
-        timeout(limit.saturating_sub(grace * 5 / 4), read_banner(connection))
-            .await
-            .map_err(no_banner)??;
-    } else {
-        timeout(limit, read_banner(connection))
-            .await
-            .map_err(no_banner)??;
-    }
-    connection
-        .drive(|| session.handshake())
+    seen?;
+    timeout_at(end, connection.drive(|| session.handshake()))
         .await
+        .map_err(|_| Error::Deadline {
+            at: at.clone(),
+            step: Step::HostKey,
+            limit,
+        })?
         .map_err(|error| match code(&error) {
             -5 => failed("no common algorithm".into()),
             -13 | -43 => failed("the server hung up".into()),
@@ -283,7 +290,7 @@ fn is_refusal(text: &[u8]) -> bool {
         .any(|said| text.contains(said))
 }
 
-fn first_words(at: Endpoint, bytes: &[u8]) -> Error {
+fn first_words(at: Arc<Endpoint>, bytes: &[u8]) -> Error {
     let text = String::from_utf8_lossy(bytes);
     let shown: String = text.trim().chars().take(FIRST_BYTES_SHOWN).collect();
     if shown.is_empty() {
@@ -298,14 +305,14 @@ fn first_words(at: Endpoint, bytes: &[u8]) -> Error {
     }
 }
 
-fn refused(at: Endpoint, said: Option<String>) -> Error {
+fn refused(at: Arc<Endpoint>, said: Option<String>) -> Error {
     Error::Refused { at, said }
 }
 
 async fn within<T>(
     step: Step,
     settings: &Settings,
-    at: &Endpoint,
+    at: &Arc<Endpoint>,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let limit = settings.connect_timeout;

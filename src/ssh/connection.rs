@@ -4,7 +4,7 @@
 use std::io;
 use std::io::Read;
 use std::net::Shutdown;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -12,7 +12,7 @@ use ssh2::{BlockDirections, Channel, ErrorCode};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::error::{Endpoint, Error};
+use super::error::{Endpoint, Error, words_of};
 
 /// libssh2's "would block".
 const AGAIN: i32 = -37;
@@ -24,13 +24,15 @@ const TEARDOWN_PIECE: usize = 32 * 1024;
 
 /// One SSH connection: the session, its socket, and the one channel that is in use.
 pub(super) struct Connection {
-    pub at: Endpoint,
+    pub at: Arc<Endpoint>,
     pub session: ssh2::Session,
     /// The same descriptor as the session's: for readiness, options and the end.
     pub socket: Arc<TcpStream>,
     /// Opened ahead of the first command, then the command's.
     pub channel: Option<Channel>,
-    pub dead_after: Duration,
+    dead_after: Duration,
+    /// What the socket reported by itself, seen before a call of libssh2 swallowed it.
+    broken_by: OnceLock<io::Error>,
 }
 
 impl Connection {
@@ -38,7 +40,7 @@ impl Connection {
     ///
     /// # Errors
     /// `Lost` when a socket option cannot be set, `KeyExchange` when there is no memory for a session.
-    pub fn new(at: Endpoint, socket: TcpStream, dead_after: Duration) -> Result<Self, Error> {
+    pub fn new(at: Arc<Endpoint>, socket: TcpStream, dead_after: Duration) -> Result<Self, Error> {
         let options = SockRef::from(&socket);
         options
             .set_tcp_nodelay(true)
@@ -61,6 +63,7 @@ impl Connection {
             socket,
             channel: None,
             dead_after,
+            broken_by: OnceLock::new(),
         })
     }
 
@@ -100,6 +103,7 @@ impl Connection {
             let waits_for_peer = direction == Interest::READABLE;
             if !waits_for_peer {
                 self.socket.ready(direction).await.map_err(socket_error)?;
+                self.check_socket()?;
             }
             // Once more inside `try_io`: only a `WouldBlock` in there clears the readiness that epoll reports once.
             let again = self
@@ -120,11 +124,21 @@ impl Connection {
 
     /// Waits until the peer has sent something, or the connection is broken.
     pub async fn readable(&self) -> Result<(), ssh2::Error> {
-        self.socket
-            .ready(Interest::READABLE)
-            .await
-            .map(|_| ())
-            .map_err(socket_error)
+        let ready = self.socket.ready(Interest::READABLE).await;
+        ready.map_err(socket_error)?;
+        self.check_socket()
+    }
+
+    /// Takes the socket's own error (a peer that acknowledges nothing) before a read or write of libssh2 swallows it.
+    fn check_socket(&self) -> Result<(), ssh2::Error> {
+        match self.socket.take_error() {
+            Ok(Some(error)) | Err(error) => {
+                let dead = socket_error(());
+                self.broken_by.get_or_init(|| error);
+                Err(dead)
+            }
+            Ok(None) => Ok(()),
+        }
     }
 
     /// Whether the peer will send nothing more than what the socket has.
@@ -156,12 +170,14 @@ impl Connection {
 
     /// What an error of an established connection means.
     pub fn lost(&self, error: &ssh2::Error) -> Error {
-        // libssh2 keeps no system error; where the socket still has it, it is the better answer.
-        let system = self.socket.take_error().ok().flatten();
-        let why = match system.as_ref().map(io::Error::kind) {
-            Some(io::ErrorKind::TimedOut) => return self.silent(),
-            Some(io::ErrorKind::ConnectionReset) => "reset by the peer".into(),
-            Some(_) => system.map(|error| error.to_string()).unwrap_or_default(),
+        // libssh2 keeps no system error; where the socket had one, it is the better answer.
+        let _known = self.check_socket();
+        let why = match self.broken_by.get() {
+            Some(system) if system.kind() == io::ErrorKind::TimedOut => return self.silent(),
+            Some(system) if system.kind() == io::ErrorKind::ConnectionReset => {
+                "reset by the peer".into()
+            }
+            Some(system) => words_of(system),
             None => match code(error) {
                 -43 | -13 => "closed by the peer".into(),
                 -7 => "cannot send".into(),
@@ -172,22 +188,6 @@ impl Connection {
             at: self.at.clone(),
             why,
         }
-    }
-
-    /// The error that the socket reports by itself (a peer that acknowledges nothing), before a read hides it.
-    pub fn broken(&self) -> Option<Error> {
-        let error = self.socket.take_error().ok().flatten()?;
-        Some(match error.kind() {
-            io::ErrorKind::TimedOut => self.silent(),
-            io::ErrorKind::ConnectionReset => Error::Lost {
-                at: self.at.clone(),
-                why: "reset by the peer".into(),
-            },
-            _ => Error::Lost {
-                at: self.at.clone(),
-                why: error.to_string(),
-            },
-        })
     }
 
     fn silent(&self) -> Error {
@@ -249,7 +249,7 @@ pub(super) fn with_code(session: &ssh2::Session, error: &io::Error) -> ssh2::Err
     ssh2::Error::last_session_error(session).unwrap_or_else(ssh2::Error::unknown)
 }
 
-fn socket_error(_error: io::Error) -> ssh2::Error {
-    // Only a runtime that shuts down refuses to wait for a socket.
-    ssh2::Error::new(ErrorCode::Session(-43), "the runtime is shutting down")
+/// Stands for an error of the socket itself, or of a runtime that shuts down and refuses to wait for it.
+fn socket_error<E>(_error: E) -> ssh2::Error {
+    ssh2::Error::new(ErrorCode::Session(-43), "the socket is of no more use")
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Step;
@@ -72,106 +73,112 @@ pub enum KeyProblem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// The name has no address.
-    NameNotResolved { at: Endpoint, why: String },
+    NameNotResolved { at: Arc<Endpoint>, why: String },
     /// No TCP connection; `target` is the last address tried.
     Tcp {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         target: SocketAddr,
         failure: TcpFailure,
         why: String,
     },
     /// The server hung up before its banner: `MaxStartups`, penalties, TCP wrappers. `said`: its last words.
-    Refused { at: Endpoint, said: Option<String> },
+    Refused {
+        at: Arc<Endpoint>,
+        said: Option<String>,
+    },
     /// Something else listens there; its first bytes.
-    NotSsh { at: Endpoint, first_bytes: String },
+    NotSsh {
+        at: Arc<Endpoint>,
+        first_bytes: String,
+    },
     /// Nothing came before the banner was due.
-    NoBanner { at: Endpoint, waited: Duration },
+    NoBanner { at: Arc<Endpoint>, waited: Duration },
     /// No encrypted connection came about, mostly for lack of a common algorithm.
-    KeyExchange { at: Endpoint, why: String },
+    KeyExchange { at: Arc<Endpoint>, why: String },
     /// known_hosts has no key of this host.
     HostKeyUnknown {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         offered: OfferedKey,
         known_hosts: PathBuf,
     },
     /// known_hosts has another key of this host; `line` counts from 1.
     HostKeyChanged {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         offered: OfferedKey,
         known_hosts: PathBuf,
         line: usize,
     },
     /// The key is not the pinned one.
     HostKeyNotPinned {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         offered: OfferedKey,
         pinned: String,
     },
     /// known_hosts says that this key must not be used.
     HostKeyRevoked {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         offered: OfferedKey,
         known_hosts: PathBuf,
         line: usize,
     },
     /// known_hosts vouches for this host by a certificate authority only.
     HostKeyAuthority {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         offered: OfferedKey,
         known_hosts: PathBuf,
         line: usize,
     },
     /// known_hosts cannot be read, or cannot be written under `accept_new`.
     KnownHosts {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         path: PathBuf,
         why: String,
     },
     /// The private key cannot be used.
     PrivateKey {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         path: PathBuf,
         problem: KeyProblem,
     },
     /// Neither a key file nor the agent is configured.
-    NoKey { at: Endpoint },
+    NoKey { at: Arc<Endpoint> },
     /// No key was accepted; `accepts`: what the server would take, as far as it told.
     LoginRefused {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         tried: Vec<String>,
         accepts: Option<String>,
     },
     /// The key was accepted, but the server wants another proof after it.
-    FurtherMethod { at: Endpoint, key: String },
+    FurtherMethod { at: Arc<Endpoint>, key: String },
     /// The SSH agent did not help.
-    Agent { at: Endpoint, why: String },
+    Agent { at: Arc<Endpoint>, why: String },
     /// The server opened no channel.
-    ChannelRefused { at: Endpoint, why: String },
+    ChannelRefused { at: Arc<Endpoint>, why: String },
     /// The server opened a channel but did not start the command.
-    CommandRefused { at: Endpoint, why: String },
+    CommandRefused { at: Arc<Endpoint>, why: String },
     /// A step of the connection took longer than `connect_timeout`.
     Deadline {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         step: Step,
         limit: Duration,
     },
     /// An established connection ended without being asked to.
-    Lost { at: Endpoint, why: String },
+    Lost { at: Arc<Endpoint>, why: String },
     /// The peer acknowledged nothing for `dead_after`.
-    Silent { at: Endpoint, waited: Duration },
+    Silent { at: Arc<Endpoint>, waited: Duration },
     /// A command outlived its limit.
-    CommandTimeout { at: Endpoint, limit: Duration },
+    CommandTimeout { at: Arc<Endpoint>, limit: Duration },
     /// The remote command ended. `exit_code` `None`: ended by `signal`, or the server did not tell.
     CommandEnded {
-        at: Endpoint,
+        at: Arc<Endpoint>,
         exit_code: Option<i32>,
         /// Without `SIG`: `KILL`, `TERM`, ...
         signal: Option<String>,
     },
     /// Lines for the command's standard input are not taken off.
-    QueueFull { at: Endpoint, lines: usize },
+    QueueFull { at: Arc<Endpoint>, lines: usize },
     /// The stream had ended before.
-    Ended { at: Endpoint },
+    Ended { at: Arc<Endpoint> },
 }
 
 impl Error {
@@ -256,5 +263,14 @@ impl Step {
             Self::Login => "login",
             Self::Shell => "opening a channel",
         }
+    }
+}
+
+/// The system's words for an error, without its number.
+pub(super) fn words_of(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
     }
 }

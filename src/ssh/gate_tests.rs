@@ -3,12 +3,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::ssh::error::{Endpoint, TcpFailure};
 
-fn at() -> Endpoint {
-    Endpoint {
+fn at() -> Arc<Endpoint> {
+    Arc::new(Endpoint {
         address: "mm1".into(),
         port: 22,
         user: "kafka".into(),
-    }
+    })
 }
 
 fn network_error() -> Error {

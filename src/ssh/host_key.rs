@@ -6,12 +6,13 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use super::error::{Endpoint, Error, OfferedKey};
+use super::error::{Endpoint, Error, OfferedKey, words_of};
 use super::known_hosts::{Entry, KnownHosts, Marker, type_of};
 use super::message::host_name;
 use super::{HostKeyPolicy, Settings};
@@ -32,7 +33,7 @@ const KNOWN_HOSTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// What is known of one host before it is asked.
 #[derive(Debug)]
 pub(super) struct Trust {
-    at: Endpoint,
+    at: Arc<Endpoint>,
     name: String,
     file: KnownHosts,
 }
@@ -42,7 +43,7 @@ impl Trust {
     ///
     /// # Errors
     /// `KnownHosts`: the file is missing under `Strict`, or cannot be read.
-    pub async fn read(settings: &Settings, at: &Endpoint) -> Result<Self, Error> {
+    pub async fn read(settings: &Settings, at: &Arc<Endpoint>) -> Result<Self, Error> {
         let failed = |why: String| Error::KnownHosts {
             at: at.clone(),
             path: settings.known_hosts.clone(),
@@ -67,7 +68,7 @@ impl Trust {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(failed("no such file".into()));
             }
-            Err(error) => return Err(failed(error.to_string())),
+            Err(error) => return Err(failed(words_of(&error))),
         };
         let trust = Self {
             at: at.clone(),
@@ -174,7 +175,7 @@ impl Trust {
         append(&settings.known_hosts, &line).map_err(|error| Error::KnownHosts {
             at: self.at.clone(),
             path: settings.known_hosts.clone(),
-            why: format!("cannot add the key: {error}"),
+            why: format!("cannot add the key: {}", words_of(&error)),
         })?;
         tracing::info!(
             mirror_host = %self.at,

@@ -43,12 +43,12 @@ impl Case {
         Self { dir, settings }
     }
 
-    fn at(&self) -> Endpoint {
-        Endpoint {
+    fn at(&self) -> Arc<Endpoint> {
+        Arc::new(Endpoint {
             address: self.settings.address.clone(),
             port: self.settings.port,
             user: self.settings.user.clone(),
-        }
+        })
     }
 
     async fn trust(&self) -> Result<Trust, Error> {

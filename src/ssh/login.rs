@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Settings;
 use super::agent::Agent;
 use super::connection::{Connection, code};
-use super::error::{Endpoint, Error, KeyProblem};
+use super::error::{Endpoint, Error, KeyProblem, words_of};
 
 /// The longest RSA keys have some 13 KB; more is not a key.
 const KEY_BYTES_MAX: u64 = 256 * 1024;
@@ -47,7 +48,7 @@ impl Credentials {
     ///
     /// # Errors
     /// `PrivateKey` where it cannot be used, `NoKey` where neither file nor agent is configured.
-    pub async fn read(settings: &Settings, at: &Endpoint) -> Result<Self, Error> {
+    pub async fn read(settings: &Settings, at: &Arc<Endpoint>) -> Result<Self, Error> {
         let Some(path) = &settings.private_key else {
             return if settings.agent {
                 Ok(Self { key: None })
@@ -72,7 +73,7 @@ impl PrivateKey {
     async fn read(path: &Path) -> Result<Self, KeyProblem> {
         let unreadable = |error: std::io::Error| match error.kind() {
             ErrorKind::NotFound => KeyProblem::Missing,
-            _ => KeyProblem::Unreadable(error.to_string()),
+            _ => KeyProblem::Unreadable(words_of(&error)),
         };
         let data = tokio::fs::metadata(path).await.map_err(unreadable)?;
         if data.is_dir() {
@@ -170,7 +171,7 @@ impl Attempt {
             path: settings.private_key.clone().unwrap_or_default(),
             problem,
         };
-        // facts of libssh2: -16 for OpenSSH's format, -48 for the others, -19 "Callback" when signing.
+        // libssh2: -16 for OpenSSH's format, -48 for the others, -19 "Callback" when signing.
         match code(&error) {
             -16 | -48 if key.is_encrypted => Err(unusable(KeyProblem::PassphraseWrong)),
             -16 | -48 => Err(unusable(KeyProblem::Damaged)),
@@ -184,7 +185,7 @@ impl Attempt {
         connection: &mut Connection,
         settings: &Settings,
     ) -> Result<Option<String>, Error> {
-        let unusable = |at: &Endpoint, why| Error::Agent {
+        let unusable = |at: &Arc<Endpoint>, why| Error::Agent {
             at: at.clone(),
             why,
         };
@@ -226,16 +227,21 @@ impl Attempt {
                 self.tried.push(key.to_owned());
                 Ok(())
             }
-            -19 => Err(Error::FurtherMethod {
+            -19 if error.message().contains("signature") => Err(Error::FurtherMethod {
                 at: connection.at.clone(),
                 key: key.to_owned(),
             }),
             // The server hung up over this key: "Too many authentication failures".
-            -13 | -43 if !self.tried.is_empty() => {
+            -13 | -19 => {
                 self.tried.push(key.to_owned());
                 Err(self.refused(connection))
             }
-            _ => Err(connection.lost(error)),
+            -43 | -7 | -9 => Err(connection.lost(error)),
+            // A key of a kind that the library cannot offer; another one may do.
+            _ => {
+                self.tried.push(format!("{key}: {}", error.message()));
+                Ok(())
+            }
         }
     }
 

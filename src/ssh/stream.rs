@@ -2,6 +2,7 @@
 //! Never: lets a slow reader stop what is sent, or a frozen peer stop the end.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ssh2::Channel;
@@ -35,7 +36,7 @@ pub enum Event {
 /// A running command on a mirror host. One task owns its session; dropping this ends the connection promptly.
 #[derive(Debug)]
 pub struct Stream {
-    at: Endpoint,
+    at: Arc<Endpoint>,
     lines: mpsc::Sender<String>,
     events: mpsc::Receiver<Event>,
     ended: Option<Error>,
@@ -187,9 +188,6 @@ impl Owner {
                 }
                 readable = self.connection.readable(), if !has_undelivered || is_sending => {
                     readable?;
-                    if let Some(error) = self.connection.broken() {
-                        return Ok(error);
-                    }
                 }
                 Some(line) = self.lines_to_send.recv(), if !is_sending => {
                     self.sending = Some((line.into_bytes(), 0));

@@ -1,6 +1,7 @@
 //! In: lines of sshd_config. Out: a real OpenSSH server of this test alone, on a free port of 127.0.0.1, with keys that fit it.
 //! Never: outlives its test, is shared by two tests.
 #![allow(dead_code)] // Each test binary uses its part.
+#![allow(clippy::expect_used)] // In a test it is the assertion.
 
 use std::fs;
 use std::net::TcpListener;
@@ -52,7 +53,10 @@ impl Sshd {
         );
         let dir = tempfile::tempdir().expect("a folder for sshd");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-        let mut config = format!("{lines}\n");
+        // What a shell reads at its start belongs to the person at this machine: it may print, wait, or break when it is killed.
+        fs::create_dir(dir.path().join("home")).expect("home");
+        let home = dir.path().join("home");
+        let mut config = format!("{lines}\nSetEnv HOME={}\n", home.display());
         for (name, kind) in host_keys {
             keygen(kind, "", &dir.path().join(name));
             config += &format!("HostKey {}\n", dir.path().join(name).display());
