@@ -300,7 +300,7 @@ fn unreachable(node: &Node, no_answer: NoAnswer) -> Verdict {
         NoAnswer::Redirected(why) => {
             return failed(why, "put the address it redirects to into urls");
         }
-        NoAnswer::Broken(why) => why,
+        NoAnswer::Broken(why) | NoAnswer::Untrusted(why) => why,
     };
     let is_https = node.url.scheme() == "https";
     let has = |part: &str| why.contains(part);

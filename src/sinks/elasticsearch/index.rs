@@ -88,7 +88,7 @@ impl From<NoAnswer> for Absent {
     fn from(no_answer: NoAnswer) -> Self {
         Absent::Node(match no_answer {
             NoAnswer::Broken(why) => NotReady::Retry(why),
-            NoAnswer::Redirected(why) => NotReady::Hold(why),
+            NoAnswer::Untrusted(why) | NoAnswer::Redirected(why) => NotReady::Hold(why),
         })
     }
 }

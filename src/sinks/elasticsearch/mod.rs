@@ -157,7 +157,7 @@ impl Elasticsearch {
             Err(no_answer) => {
                 let fate = match no_answer {
                     NoAnswer::Broken(why) => Fate::Retry(why),
-                    NoAnswer::Redirected(why) => Fate::Hold(why),
+                    NoAnswer::Untrusted(why) | NoAnswer::Redirected(why) => Fate::Hold(why),
                 };
                 return self.node_failed(at, fate, batch.len());
             }

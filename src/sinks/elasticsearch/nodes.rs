@@ -54,6 +54,8 @@ pub(super) struct Answer {
 pub(super) enum NoAnswer {
     /// Refused, reset, timed out, torn: the outcome is unknown.
     Broken(String),
+    /// Its certificate is not one we may trust: nothing was sent, and waiting mends nothing.
+    Untrusted(String),
     /// Something sent us elsewhere, which turns a bulk into a question.
     Redirected(String),
 }
@@ -216,6 +218,10 @@ impl Node {
             true => "no answer in time".to_owned(),
             false => innermost.to_string(),
         };
+        // The words of the TLS library for whatever is wrong with a certificate.
+        if why.contains("invalid peer certificate") {
+            return NoAnswer::Untrusted(format!("{} is not trusted: {why}", self.url));
+        }
         NoAnswer::Broken(format!("{} does not answer: {why}", self.url))
     }
 }
