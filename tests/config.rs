@@ -1,5 +1,8 @@
 //! The files under `tests/config/` and `config/`, through the real loader.
 
+// A helper of a test fails as the test does.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use mirrorlag::kafka::{self, GroupState, Outcome, Progress, RoundText, Row, Stream, Transcript};
+use mirrorlag::ssh::{LINE_BYTES_MAX, Lines};
 use mirrorlag::simulator::table::{CliVersion, TableRow, render};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -164,6 +165,33 @@ fn round_of(stdout: &str, stderr: &str) -> RoundText {
     ended.expect("both markers were shown")
 }
 
+/// As `round_of`, but as bytes that arrive in pieces of these sizes, split into lines by the room that reads them from the wire.
+fn round_in_pieces(stdout: &str, sizes: &[usize]) -> RoundText {
+    let hello = kafka::hello_line(MARKER, true);
+    let end = kafka::marker_line(MARKER, "1", 0);
+    let mut transcript = Transcript::new(MARKER, 1 << 22);
+    let mut ended = None;
+    for (stream, text) in [(Stream::Stderr, ""), (Stream::Stdout, stdout)] {
+        let looped = format!("\n{hello}\n{text}\n{end}\n");
+        let mut rest = looped.as_bytes();
+        let mut lines = Lines::new(LINE_BYTES_MAX);
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, later) = rest.split_at((*size).min(rest.len()));
+            rest = later;
+            lines.push(piece, &mut |line| {
+                let progress = transcript.push(stream, &line.text, line.is_cut);
+                if let Some(Progress::Round(round)) = progress {
+                    ended = Some(round);
+                }
+            });
+        }
+    }
+    ended.expect("both markers were shown")
+}
+
 fn read_all(group: &str, round: &RoundText) -> Vec<Read> {
     kafka::read(group, round)
         .rows
@@ -187,6 +215,16 @@ proptest! {
         let read: Vec<Read> = description.rows.iter().map(Read::from).collect();
         let printed: Vec<Read> = rows.iter().map(|row| expected(version, row)).collect();
         prop_assert_eq!(read, printed);
+    }
+
+    #[test]
+    fn a_table_that_arrives_in_any_pieces_comes_back_exactly(
+        version in select(CliVersion::ALL.to_vec()), group in group(), rows in rows(),
+        sizes in prop::collection::vec(1_usize..200, 1..20),
+    ) {
+        let round = round_in_pieces(&render(version, &group, &rows), &sizes);
+        let printed: Vec<Read> = rows.iter().map(|row| expected(version, row)).collect();
+        prop_assert_eq!(read_all(&group, &round), printed);
     }
 
     #[test]

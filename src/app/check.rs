@@ -4,6 +4,7 @@
 mod groups;
 mod host;
 mod journal;
+mod mends;
 mod probe;
 mod turns;
 

@@ -50,6 +50,15 @@ pub(super) enum Error {
 }
 
 impl Error {
+    /// Whether the server's gate has seen it: a failure on the way up to the login.
+    pub(super) fn is_before_login(&self) -> bool {
+        let step = match self {
+            Self::Ssh(error) => error.step(),
+            Self::Unquotable(_) | Self::NoHello { .. } => None,
+        };
+        step.is_some_and(|step| step != ssh::Step::Shell)
+    }
+
     /// One line for a document's `reason`.
     pub(super) fn reason(&self) -> String {
         match self {

@@ -296,13 +296,16 @@ impl Source {
     }
 
     fn reopen(&mut self, failed: Option<Error>, is_first: bool) {
-        // The first attempt after a good round is made at once; after that, waits grow.
-        let wait = match self.reopen.failures() {
-            0 => {
+        // The gate paces what fails up to the login. What fails behind it, or again and again before it brought a round, is
+        // paced here; the first attempt after a good round is made at once.
+        let is_paced = failed.as_ref().is_some_and(Error::is_before_login);
+        let wait = match (is_paced, self.reopen.failures()) {
+            (true, _) => Duration::ZERO,
+            (false, 0) => {
                 self.reopen.next_wait();
                 Duration::ZERO
             }
-            _ => self.reopen.next_wait(),
+            (false, _) => self.reopen.next_wait(),
         };
         // The old link is dropped here, which ends its connection.
         self.link = Connection::Opening(open(&self.settings, &self.share, wait, failed, is_first));

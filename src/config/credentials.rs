@@ -6,9 +6,9 @@ use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::expand::Fault;
-use super::problem::Reported;
+use super::problem::{Place, Reported};
 use super::section::{At, Reader, Section};
-use super::sinks::{place_below, url};
+use super::url::url;
 use crate::sinks::elasticsearch::Credentials;
 
 /// User name with password, API key, or nothing.
@@ -74,6 +74,14 @@ fn is_loopback(url: &elasticsearch::http::Url) -> bool {
         || ip
             .parse::<std::net::IpAddr>()
             .is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The place of a key, for a message about what it lacks.
+fn place_below(section: &Place, key: &str) -> Place {
+    Place {
+        key: format!("{}.{key}", section.key),
+        ..section.clone()
+    }
 }
 
 /// The encoded form, as Kibana and the API return it: base64 of `id:key`. Anything else makes the client panic or is refused.

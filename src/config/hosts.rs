@@ -111,7 +111,8 @@ impl Keys {
             port.unwrap_or(ssh::PORT),
         );
         let kafka = self.kafka.resolve(reader, host);
-        (address?, port?);
+        address?;
+        port?;
         Ok(MirrorHost {
             name: name.to_owned(),
             cluster: cluster?,

@@ -10,12 +10,18 @@ use crate::collector;
 mod problem;
 // The file as nodes with positions.
 mod document;
+// One value and its type.
+mod scalar;
 // Typed access to one section.
 mod section;
+// Did you mean.
+mod unknown_key;
 // `~` and `${VAR}`.
 mod expand;
 // Rules of names, addresses and paths.
 mod names;
+// URLs.
+mod url;
 // Secrets from variables and files.
 mod secret;
 

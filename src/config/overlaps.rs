@@ -5,8 +5,13 @@ use std::collections::HashMap;
 
 use super::problem::Place;
 use super::section::Reader;
-use super::sources::Placed;
 use crate::collector::{SourceSettings, Topics};
+
+/// A source and the entry that it comes from.
+pub(super) struct Placed {
+    pub place: Place,
+    pub source: SourceSettings,
+}
 
 /// Reports topics that two entries record, and `topics:` entries that one `groups:` entry would replace.
 pub(super) fn judge(reader: &Reader<'_>, placed: &[Placed]) {

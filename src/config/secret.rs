@@ -22,11 +22,11 @@ impl Section<'_> {
             (Some(_), Some(_)) => Some(Err(self.both(name))),
             (Some(Ok(variable)), None) => Some(
                 self.reader
-                    .judge(&variable, |variable| self.from_variable(variable)),
+                    .judge(&variable, |variable| self.in_variable(variable)),
             ),
             (None, Some(Ok(path))) => {
                 self.reader.warn_if_world_readable(&path);
-                Some(self.reader.judge(&path, |path| from_file_at(path)))
+                Some(self.reader.judge(&path, |path| in_file(path)))
             }
             (Some(Err(reported)), None) | (None, Some(Err(reported))) => Some(Err(reported)),
             (None, None) => None,
@@ -43,7 +43,7 @@ impl Section<'_> {
             .error(&place, what, "keep one of the two")
     }
 
-    fn from_variable(&self, variable: &str) -> Result<SecretString, Fault> {
+    fn in_variable(&self, variable: &str) -> Result<SecretString, Fault> {
         if !is_variable_name(variable) {
             // The text is not repeated: it may be the secret itself.
             return Err((
@@ -64,7 +64,7 @@ impl Section<'_> {
     }
 }
 
-fn from_file_at(path: &Path) -> Result<SecretString, Fault> {
+fn in_file(path: &Path) -> Result<SecretString, Fault> {
     let mut text = String::new();
     let read = std::fs::File::open(path)
         .and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text));

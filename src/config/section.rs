@@ -1,7 +1,6 @@
 //! In: one section of the file and the keys it may have. Out: its values, typed, each with its place; a problem for what does not fit.
 //! Never: applies a default, knows what a key is for.
 
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +9,8 @@ use serde_yaml::Value as Yaml;
 
 use super::document::{Entry, Kind, Node, written_twice};
 use super::problem::{Place, Report, Reported};
+use super::scalar::{in_one_unit, out_of_range, text_of, unit_text, wrong_type};
+use super::unknown_key;
 
 /// A value and where it was written.
 #[derive(Debug, Clone)]
@@ -52,7 +53,9 @@ impl<'a> Section<'a> {
         let mut section = Self::open_names(reader, node, place)?;
         for entry in section.entries {
             if !known.contains(&entry.key.as_str()) {
-                let meant = unknown_key(&section, entry, known);
+                let (mend, meant) = unknown_key::judge(&entry.key, known, reader.schema);
+                let place = section.place_of(entry);
+                reader.report.error(&place, "unknown key", mend);
                 section.meant.extend(meant);
             }
         }
@@ -342,114 +345,4 @@ pub(super) fn items_of<'a>(items: &'a [Node], key: &str) -> Vec<At<&'a Node>> {
             },
         })
         .collect()
-}
-
-fn text_of(node: &&Node) -> Result<String, (String, String)> {
-    match &node.kind {
-        Kind::Scalar(Yaml::String(text)) if text.trim().is_empty() => Err((
-            "is empty".to_owned(),
-            "write its text, or remove the key".to_owned(),
-        )),
-        Kind::Scalar(Yaml::String(text)) => Ok(text.clone()),
-        Kind::Scalar(Yaml::Number(number)) => Err((
-            format!("is a number, {number}"),
-            format!("write it in quotes: '{number}'"),
-        )),
-        Kind::Scalar(Yaml::Bool(flag)) => Err((
-            format!("is {flag}, not text"),
-            format!("write it in quotes: '{flag}'"),
-        )),
-        _ => Err(wrong_type(node, "text", "one text on the line of the key")),
-    }
-}
-
-fn unit_text<'n>(node: &'n Node, example: &str) -> Result<&'n str, (String, String)> {
-    match &node.kind {
-        Kind::Scalar(Yaml::String(text)) => Ok(text),
-        Kind::Scalar(Yaml::Number(number)) => Err((
-            format!("{number} has no unit"),
-            format!("write it with its unit, as in {example}"),
-        )),
-        _ => Err(wrong_type(node, "a number with its unit", example)),
-    }
-}
-
-fn wrong_type(node: &Node, expected: &str, example: &str) -> (String, String) {
-    (
-        format!("is {}, not {expected}", node.name()),
-        format!("write {example}"),
-    )
-}
-
-fn out_of_range<T: Display>(written: impl Display, range: &RangeInclusive<T>) -> (String, String) {
-    let (first, last) = (range.start(), range.end());
-    (
-        format!("{written} is out of range"),
-        format!("write {first} to {last}"),
-    )
-}
-
-/// A length of time in the largest unit that holds it whole: `24h`, not `1day`.
-pub(super) fn in_one_unit(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    let units = [
-        (86_400_000, "d"),
-        (3_600_000, "h"),
-        (60_000, "m"),
-        (1000, "s"),
-    ];
-    let whole = units
-        .iter()
-        .find(|(unit, _)| millis >= *unit && millis % unit == 0);
-    match whole {
-        Some((unit, name)) => format!("{}{name}", millis / unit),
-        None => format!("{millis}ms"),
-    }
-}
-
-/// Reports the key and returns those that it was most likely meant to be.
-fn unknown_key(section: &Section<'_>, entry: &Entry, known: &[&str]) -> Vec<String> {
-    let key = entry.key.as_str();
-    let mut meant = Vec::new();
-    let mend = if matches!(key, "password" | "passphrase" | "api_key" | "token")
-        && known.iter().any(|k| k.strip_suffix("_env") == Some(key))
-    {
-        meant.push(format!("{key}_env"));
-        format!(
-            "a secret does not stand in this file: name its variable in {key}_env or its file in {key}_file"
-        )
-    } else if let Some(near) = nearest(key, known.iter().copied()) {
-        meant.push(near.to_owned());
-        format!("did you mean {near:?}?")
-    } else if let Some((home, _)) = section
-        .reader
-        .schema
-        .iter()
-        .find(|(_, keys)| keys.contains(&key))
-    {
-        format!("it belongs under {home}")
-    } else {
-        format!("known here: {}", known.join(", "))
-    };
-    let place = section.place_of(entry);
-    section.reader.report.error(&place, "unknown key", mend);
-    meant
-}
-
-/// The candidate that a slip of the finger turns into `written`.
-pub(super) fn nearest<'c>(
-    written: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
-    let written = written.to_lowercase().replace('-', "_");
-    candidates
-        .into_iter()
-        .map(|candidate| {
-            let plain = candidate.to_lowercase().replace('-', "_");
-            (strsim::damerau_levenshtein(&written, &plain), candidate)
-        })
-        // A third of the letters wrong is another word.
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }

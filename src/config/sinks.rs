@@ -4,11 +4,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use elasticsearch::http::Url;
-
 use super::expand::{Fault, cannot_read};
-use super::problem::{Place, Reported};
+use super::problem::Reported;
 use super::section::{At, Section, Written, optional, value_or};
+use super::url::url;
 use super::{Sinks, credentials, names};
 use crate::sinks::elasticsearch::{SHIPPED_MAPPING, Settings};
 
@@ -123,43 +122,6 @@ fn urls(section: &Section<'_>) -> Written<Vec<At<String>>> {
     }))
 }
 
-/// The same parser that the client uses. The text is not repeated where it may hold a password.
-pub(super) fn url(text: &str) -> Result<Url, Fault> {
-    let fault = |what: String, mend: &str| Err((what, mend.to_owned()));
-    // A password may hold any character, so the text is taken apart by nobody.
-    if text.contains('@') {
-        return fault(
-            "has a user name or password in it".to_owned(),
-            "remove what stands before the @, and write username: and password_env: or password_file:",
-        );
-    }
-    let url = match Url::parse(text) {
-        Ok(url) => url,
-        Err(error) => {
-            return fault(
-                format!("{text:?} is not a URL: {error}"),
-                "write http://host:9200 or https://host:9200",
-            );
-        }
-    };
-    if !matches!(url.scheme(), "http" | "https") {
-        let has_scheme = text.contains("://");
-        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-        let what = match has_scheme {
-            true => format!("{:?} is neither http nor https", url.scheme()),
-            false => format!("{text:?} has no http:// or https:// before it"),
-        };
-        return Err((what, format!("write http://{rest} or https://{rest}")));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return fault(
-            format!("{text:?} has a query or a fragment"),
-            "write scheme, host, port and at most a path",
-        );
-    }
-    Ok(url)
-}
-
 fn mapping(path: &Path) -> Result<String, Fault> {
     let file = path.display();
     let text = read_small(path, MAPPING_BYTES_MAX)?;
@@ -217,13 +179,5 @@ fn judge_trust(section: &Section<'_>, accept_any: &Written<bool>) {
             "anyone between here and Elasticsearch can read the credentials and change documents",
             "name the CA in ca_file instead",
         );
-    }
-}
-
-/// Where the credentials of a section stand, for a message about them.
-pub(super) fn place_below(section: &Place, key: &str) -> Place {
-    Place {
-        key: format!("{}.{key}", section.key),
-        ..section.clone()
     }
 }

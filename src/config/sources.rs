@@ -8,9 +8,12 @@ use regex::Regex;
 
 use super::expand::Fault;
 use super::hosts::MirrorHosts;
+use super::overlaps::{self, Placed};
 use super::problem::{Place, Reported};
-use super::section::{At, Reader, Section, Written, in_one_unit, nearest, optional, value_or};
-use super::{document::Kind, kafka, names, overlaps};
+use super::scalar::in_one_unit;
+use super::section::{At, Reader, Section, Written, optional, value_or};
+use super::unknown_key::nearest;
+use super::{document::Kind, kafka, names};
 use crate::collector::{MirrorHost, SourceSettings, Topics};
 use crate::kafka::Describe;
 
@@ -54,12 +57,6 @@ pub(super) struct Keys {
     command_config: Written<String>,
     interval: Written<Duration>,
     describe_timeout: Written<Duration>,
-}
-
-/// A source and the entry that it comes from.
-pub(super) struct Placed {
-    pub place: Place,
-    pub source: SourceSettings,
 }
 
 impl Keys {

@@ -2,10 +2,14 @@
 //! Never: names a record's content.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
 use super::Position;
+
+/// How long a write waits for an operator's `sqlite3` that has the file locked; longer, and collecting would pile up.
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// A journal that could not do what it was asked; nothing that it had reported as stored is affected.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +80,7 @@ impl From<rusqlite::Error> for Cause {
             Some(ErrorCode::DatabaseCorrupt) => Cause::Damaged(text),
             Some(ErrorCode::NotADatabase) => Cause::Foreign("not an SQLite file".to_owned()),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                Cause::Busy(super::schema::BUSY_WAIT.as_secs())
+                Cause::Busy(BUSY_WAIT.as_secs())
             }
             Some(_) => Cause::Write(text),
             // Not SQLite's own error: a column that holds what this program never writes.

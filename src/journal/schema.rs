@@ -5,11 +5,10 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::Cause;
+use super::error::{BUSY_WAIT, Cause};
 use super::lock::beside;
 
 /// `PRAGMA application_id`: "mlag" in ASCII, so that `file` and we can tell a journal from any other SQLite file.
@@ -17,9 +16,6 @@ const APPLICATION_ID: u32 = 0x6d6c_6167;
 
 /// `PRAGMA user_version` of the tables below.
 const SCHEMA_VERSION: i64 = 1;
-
-/// How long a write waits for an operator's `sqlite3` that has the file locked; longer, and collecting would pile up.
-pub(super) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// Up to this size every page is checked at the start (about 0.3 s on a disk); a larger journal is trusted until a page is read.
 const CHECKED_BYTES_MAX: u64 = 256 << 20;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::mends::{by_hand, is_about_brokers, list_by_hand, login_command, mend_of};
 use super::probe::{Entry, Seen};
 use crate::collector::{MirrorHost, SourceSettings, Topics};
 use crate::finding::{Finding, Verdict};
@@ -147,14 +148,15 @@ pub(super) fn findings(
     let servers = describe.bootstrap_servers.join(",");
     let failure = description.failure.as_ref();
     if let Some(failure) = failure.filter(|f| is_without_answer(f)) {
-        let verdict = Verdict::Failed {
-            why: format!("{servers}: {}", failure.reason),
-            mend: mend_of(host, describe, failure),
+        let (link, why) = match is_about_brokers(failure) {
+            true => ("brokers", format!("{servers}: {}", failure.reason)),
+            false => ("describe", failure.reason.clone()),
         };
-        found.say(&subject, "brokers", verdict);
-        let skipped = format!("{} not judged: brokers failed", question.topics_in_words());
-        found.say(&subject, "group", Verdict::Skipped(skipped));
-        return (false, found.list);
+        let mend = mend_of(host, describe, failure);
+        found.say(&subject, link, Verdict::Failed { why, mend });
+        let skipped = format!("{} not judged: {link} failed", question.topics_in_words());
+        found.say(&subject, "topics", Verdict::Skipped(skipped));
+        return (link != "brokers", found.list);
     }
     found.say(&subject, "brokers", Verdict::Passed(servers));
     if failure.is_some_and(|f| f.outcome == Outcome::GroupMissing) {
@@ -336,84 +338,5 @@ fn counted(number: usize, what: &str) -> String {
     }
 }
 
-/// The mend for the texts of Kafka that name their cause; else the command that shows the whole output.
-fn mend_of(host: &MirrorHost, describe: &Describe, failure: &Failure) -> String {
-    let reason = failure.reason.as_str();
-    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    let by_hand = by_hand(host, describe);
-    if failure.outcome == Outcome::Timeout {
-        return format!("look at brokers and host, or raise describe_timeout; by hand: {by_hand}");
-    }
-    if says(&["AuthorizationException"]) {
-        return format!(
-            "allow the CLI's user to describe: kafka-acls.sh --add --allow-principal User:NAME --operation Describe --group {} --topic '*'",
-            quoted(&describe.group)
-        );
-    }
-    if says(&[
-        "SaslAuthenticationException",
-        "SslAuthenticationException",
-        "IllegalSaslState",
-    ]) {
-        return "correct user, password and protocol in the file of command_config".to_owned();
-    }
-    if says(&[
-        "Failed to create new KafkaAdminClient",
-        "NoSuchFileException",
-    ]) {
-        return format!(
-            "correct bootstrap_servers and what the file of command_config names; by hand: {by_hand}"
-        );
-    }
-    if says(&["TimeoutException", "timed out", "failed on brokers"]) {
-        let server = describe
-            .bootstrap_servers
-            .first()
-            .map_or("", String::as_str);
-        let (name, port) = server.rsplit_once(':').unwrap_or((server, ""));
-        return format!(
-            "correct bootstrap_servers, or give TLS or SASL settings by command_config; is the port open from there? {} nc -zv {name} {port}",
-            login_command(host)
-        );
-    }
-    format!("by hand: {by_hand}")
-}
-
-/// The describe as one line to paste into a local shell.
-pub(super) fn by_hand(host: &MirrorHost, describe: &Describe) -> String {
-    let group = format!("--describe --group {}", quoted(&describe.group));
-    remote_line(host, describe, &group)
-}
-
-fn list_by_hand(host: &MirrorHost, describe: &Describe) -> String {
-    remote_line(host, describe, "--list")
-}
-
-fn remote_line(host: &MirrorHost, describe: &Describe, action: &str) -> String {
-    let cli = quoted(&host.kafka.consumer_groups);
-    let servers = describe.bootstrap_servers.join(",");
-    let file = describe.command_config.as_deref();
-    let file = file.map_or_else(String::new, |file| {
-        format!(" --command-config {}", quoted(file))
-    });
-    let remote = format!("{cli} --bootstrap-server {servers}{file} {action}");
-    format!("{} {}", login_command(host), quoted(&remote))
-}
-
-fn login_command(host: &MirrorHost) -> String {
-    let ssh = &host.ssh;
-    let key = ssh.private_key.as_ref();
-    let key = key.map_or_else(String::new, |key| {
-        format!(" -i {}", quoted(&key.display().to_string()))
-    });
-    format!(
-        "ssh -p {}{key} {}@{}",
-        ssh.port,
-        quoted(&ssh.user),
-        ssh.address
-    )
-}
-
-fn quoted(text: &str) -> String {
-    shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), |quoted| quoted.into_owned())
-}
+#[cfg(test)]
+mod tests;

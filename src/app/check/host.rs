@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use super::groups::{self, Question};
 use super::probe::{self, Entry, Seen};
-use super::{Reporter, since};
+use super::{Reporter, mends, since};
 use crate::collector::{MirrorHost, SourceSettings};
 use crate::finding::Verdict;
 use crate::kafka::{self, Progress, RoundText, Transcript};
@@ -185,13 +185,23 @@ impl HostCheck {
                 "use a path without quotes, backslashes, dollars and exclamation marks".to_owned(),
             ),
             Ok(command) => match session.run(&command, PROBE_LIMIT).await {
+                Err(ssh::Error::CommandTimeout { .. }) => (
+                    format!(
+                        "the login shell brought no answer within {}s",
+                        PROBE_LIMIT.as_secs()
+                    ),
+                    format!(
+                        "look at the load there and at what its .bashrc or like file waits for: time {} true",
+                        mends::login_command(&self.host)
+                    ),
+                ),
                 Err(error) => (error.reason(), error.mend()),
                 Ok(output) => {
                     let seen = probe::read(&output.stdout, &marker);
                     if seen.is_whole {
                         return Ok(seen);
                     }
-                    let said = first_words(&[&output.stderr, &output.stdout]);
+                    let said = last_words(&[&output.stderr, &output.stdout]);
                     (
                         format!("the login shell does not run /bin/sh{said}"),
                         "allow `/bin/sh -c` for this login: a ForceCommand or a restricted shell forbids it".to_owned(),
@@ -299,34 +309,21 @@ impl HostCheck {
         let describe = &question.describe;
         let command = kafka::loop_command(&self.host.kafka, describe, LEASE, &marker)
             .map_err(|error| (error.to_string(), "use a value without it".to_owned()))?;
-        // The loop reads its only tick from a pipe and ends behind it. Not every shell takes `exec` within a pipe.
-        let command = format!(
-            "echo 1 | {}",
-            command.strip_prefix("exec ").unwrap_or(&command)
-        );
+        let command = with_one_tick(&command);
         let limit = describe.limit + DESCRIBE_GRACE;
         let output = session
             .run(&command, limit)
             .await
             .map_err(|error| (error.reason(), error.mend()))?;
-        let mut transcript = Transcript::new(&marker, ROUND_BYTES_MAX);
-        let streams = [
-            (kafka::Stream::Stdout, &output.stdout),
-            (kafka::Stream::Stderr, &output.stderr),
-        ];
-        for (stream, text) in streams {
-            for line in text.lines() {
-                if let Some(Progress::Round(round)) = transcript.push(stream, line, false) {
-                    return Ok(round);
-                }
-            }
+        if let Some(round) = round_in(&marker, &output.stdout, &output.stderr) {
+            return Ok(round);
         }
         Err((
             format!(
                 "the describe loop did not end{}",
-                first_words(&[&output.stderr])
+                last_words(&[&output.stderr])
             ),
-            format!("try it by hand: {}", groups::by_hand(&self.host, describe)),
+            format!("try it by hand: {}", mends::by_hand(&self.host, describe)),
         ))
     }
 }
@@ -341,17 +338,44 @@ fn link_of(step: Step) -> &'static str {
     }
 }
 
+/// The loop with its only tick in a pipe: it ends behind it. Not every shell takes `exec` within a pipe.
+fn with_one_tick(loop_command: &str) -> String {
+    let command = loop_command.strip_prefix("exec ");
+    format!("echo 1 | {}", command.unwrap_or(loop_command))
+}
+
+/// The only round in the output of a whole loop.
+fn round_in(marker: &str, stdout: &str, stderr: &str) -> Option<RoundText> {
+    let mut transcript = Transcript::new(marker, ROUND_BYTES_MAX);
+    let out = stdout.lines().map(|line| (kafka::Stream::Stdout, line));
+    let err = stderr.lines().map(|line| (kafka::Stream::Stderr, line));
+    out.chain(err).find_map(
+        |(stream, line)| match transcript.push(stream, line, false)? {
+            Progress::Round(round) => Some(round),
+            Progress::Hello { .. } => None,
+        },
+    )
+}
+
 /// Nobody on the host can know it, so no output of the host can be taken for it.
 fn marker() -> String {
     format!("mirrorlag-{:032x}", rand::rng().random::<u128>())
 }
 
-/// `, it said "..."`, of the first of `texts` that has a line; empty where none has.
-fn first_words(texts: &[&str]) -> String {
-    let mut lines = texts.iter().flat_map(|text| text.lines());
-    let line = lines.find(|line| !line.trim().is_empty());
-    line.map_or_else(String::new, |line| {
-        let words: String = line.trim().chars().take(SAID_CHARS_MAX).collect();
-        format!(", it said {words:?}")
-    })
+/// `, it said "..."`: the last line of the first of `texts` that has one; empty where none has.
+fn last_words(texts: &[&str]) -> String {
+    let last_line = |text: &&str| {
+        let mut lines = text.lines().rev().map(str::trim);
+        lines.find(|line| !line.is_empty()).map(str::to_owned)
+    };
+    texts
+        .iter()
+        .find_map(last_line)
+        .map_or_else(String::new, |line| {
+            let words: String = line.chars().take(SAID_CHARS_MAX).collect();
+            format!(", it said {words:?}")
+        })
 }
+
+#[cfg(test)]
+mod tests;

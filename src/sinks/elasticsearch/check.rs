@@ -174,7 +174,7 @@ async fn check_index(node: &Node, name: &str) -> Vec<Finding> {
             false,
             failed(
                 "does not exist, and this user may not create it",
-                "run `mirrorlag setup` as a user with create_index",
+                "grant create_index on it, or let another user create it from mappings/consumer_lag.json",
             ),
         ),
         Ok(answer) if answer.status == 403 => (

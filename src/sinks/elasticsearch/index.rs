@@ -54,11 +54,11 @@ async fn create(node: &Node, name: &str, mapping: &Value) -> Result<(), Absent> 
         // Somebody else was faster.
         (400, Some("resource_already_exists_exception")) => Ok(()),
         (401 | 403, _) => Err(hold(format!(
-            "index {name:?} is missing and this user may not create it ({}); run `mirrorlag setup` as one who may",
+            "index {name:?} is missing and this user may not create it ({}); grant create_index on it, or let another user create it from mappings/consumer_lag.json",
             refusal.reason
         ))),
         (400, Some(kind)) => Err(hold(format!(
-            "index {name:?} cannot be created ({kind}: {}); mend index or mapping_file, then run `mirrorlag setup`",
+            "index {name:?} cannot be created ({kind}: {}); mend index or mapping_file",
             refusal.reason
         ))),
         (status, _) => Err(judge(node, status, &refusal)),

@@ -9,15 +9,15 @@ const REINDEX: &str = "create consumer_lag_v2 with the shipped mapping, copy wit
 
 /// Judges the answer of `GET <index>/_mapping`; an alias may bring several indices, and the worst decides.
 pub(super) fn judge(answer: &Value) -> Verdict {
-    let mut verdict = Verdict::Passed("every field as shipped".to_owned());
     let indices = answer.as_object().into_iter().flatten();
-    for (name, index) in indices {
-        let found = judge_index(name, index.get("mappings").unwrap_or(&Value::Null));
-        if severity(&found) > severity(&verdict) {
-            verdict = found;
-        }
-    }
-    verdict
+    let verdicts = indices
+        .map(|(name, index)| judge_index(name, index.get("mappings").unwrap_or(&Value::Null)));
+    verdicts
+        .max_by_key(severity)
+        .unwrap_or_else(|| Verdict::Failed {
+            why: "no index answers with a mapping".to_owned(),
+            mend: "give the alias an index, or name another index".to_owned(),
+        })
 }
 
 fn judge_index(name: &str, mapping: &Value) -> Verdict {

@@ -36,9 +36,6 @@ const FILTER_PATH: &[&str] = &[
     "items.*.error.caused_by.reason",
 ];
 
-/// After this long the index is looked for again before a bulk, which would make it with a foreign mapping if somebody deleted it.
-const INDEX_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
-
 /// One Elasticsearch cluster and the index written to.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -98,7 +95,6 @@ pub struct Elasticsearch {
     mapping: Value,
     /// How long a shard may be waited for by the server: less than we wait ourselves, so that it is the server who answers.
     shard_wait: String,
-    index_seen: Option<Instant>,
 }
 
 impl Elasticsearch {
@@ -117,26 +113,17 @@ impl Elasticsearch {
             index: settings.index.clone(),
             mapping,
             shard_wait: format!("{}ms", settings.request_timeout.as_millis() / 2),
-            index_seen: None,
         })
     }
 
-    /// Looks for the index through node `at`, unless that was done a moment ago.
+    /// Looks for the index through node `at`; notes the node's health.
     async fn ensure_index(&mut self, at: usize) -> Result<(), NotReady> {
-        if self
-            .index_seen
-            .is_some_and(|seen| seen.elapsed() < INDEX_LOOKED_AT_EVERY)
-        {
-            return Ok(());
-        }
-        self.index_seen = None;
         let Some(node) = self.nodes.list.get(at) else {
             return Err(NotReady::Retry("no node to ask".to_owned()));
         };
         match index::ensure(node, &self.index, &self.mapping).await {
             Ok(()) => {
                 self.nodes.worked(at);
-                self.index_seen = Some(Instant::now());
                 Ok(())
             }
             Err(Absent::Node(not_ready)) => {
@@ -194,15 +181,13 @@ impl Elasticsearch {
         reply
     }
 
+    /// Notes that a node did not answer as one should, and says whether another may do better.
     fn node_failed(&mut self, at: usize, fate: Fate, count: usize) -> Reply {
         let now = Instant::now();
         if let Fate::Retry(why) | Fate::Hold(why) = &fate {
             self.nodes.failed(at, why, now);
         }
-        Reply {
-            another_node: self.nodes.another(now),
-            ..Reply::all(fate, count)
-        }
+        elsewhere(fate, self.nodes.another(now), count)
     }
 
     fn node_answered(
@@ -212,10 +197,6 @@ impl Elasticsearch {
         retry_after: Option<Duration>,
     ) -> Reply {
         self.nodes.worked(at);
-        // A hold may mean that the index went away.
-        if fates.iter().any(|fate| matches!(fate, Fate::Hold(_))) {
-            self.index_seen = None;
-        }
         Reply {
             fates,
             retry_after,
@@ -245,20 +226,26 @@ impl Sink for Elasticsearch {
 
     async fn deliver(&mut self, batch: &[Sample]) -> Reply {
         let at = self.nodes.pick(Instant::now());
-        match self.ensure_index(at).await {
-            Ok(()) => self.send(at, batch).await,
-            Err(not_ready) => {
-                let fate = match not_ready {
-                    NotReady::Retry(why) => Fate::Retry(why),
-                    NotReady::Hold(why) => Fate::Hold(why),
-                };
-                let is_paused = self.nodes.is_paused(at);
-                Reply {
-                    another_node: is_paused && self.nodes.another(Instant::now()),
-                    ..Reply::all(fate, batch.len())
-                }
-            }
-        }
+        // Before each bulk: where somebody deleted the index, the bulk itself would make one with a guessed mapping.
+        let fate = match self.ensure_index(at).await {
+            Ok(()) => return self.send(at, batch).await,
+            Err(NotReady::Retry(why)) => Fate::Retry(why),
+            Err(NotReady::Hold(why)) => Fate::Hold(why),
+        };
+        let may_go_on = self.nodes.is_paused(at) && self.nodes.another(Instant::now());
+        elsewhere(fate, may_go_on, batch.len())
+    }
+}
+
+/// The fate of a batch that one node did not take: nobody needs to act while another node may.
+fn elsewhere(fate: Fate, another_node: bool, count: usize) -> Reply {
+    let fate = match fate {
+        Fate::Hold(why) if another_node => Fate::Retry(why),
+        other => other,
+    };
+    Reply {
+        another_node,
+        ..Reply::all(fate, count)
     }
 }
 
