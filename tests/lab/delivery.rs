@@ -104,7 +104,7 @@ fn a_collector_killed_in_the_middle_loses_no_tick_and_doubles_none() {
         std::thread::sleep(Duration::from_millis(150 * life as u64));
         let killed_at_ms = now_ms();
         collector.kill();
-        // A tick before the last whole interval had a second to be written.
+        // What was asked some seconds ago must be on disk.
         let latest = config
             .records()
             .iter()
@@ -112,7 +112,7 @@ fn a_collector_killed_in_the_middle_loses_no_tick_and_doubles_none() {
             .max();
         let latest = latest.expect("a record");
         assert!(
-            latest >= killed_at_ms - 2500,
+            latest >= killed_at_ms - 4000,
             "life {life}: {latest} against {killed_at_ms}"
         );
     }
@@ -231,7 +231,7 @@ pub fn assert_index_equals_journal(config: &Config, server: &Elasticsearch) {
     );
 }
 
-/// Every topic has a record at each multiple of the interval from its first to its last.
+/// Every topic has a record at each tick from its first to its last, but for ticks that fell while a round still ran.
 #[track_caller]
 pub fn assert_no_tick_is_missing(config: &Config, interval_ms: i64) {
     let gaps = gaps(config, interval_ms);
@@ -248,14 +248,17 @@ fn assert_gaps_are_only_between_lives(config: &Config, lives: usize) {
     }
 }
 
-/// (series, last instant before, first instant after) wherever two neighbours are further apart than the interval.
+/// A tick may begin that late on a loaded machine, and its round ends as much later.
+const LATE_MS: i64 = 500;
+
+/// (series, last instant before, first instant after) wherever ticks between two neighbours have no record,
+/// though no round was running at their instants: those are skipped, as documented.
 fn gaps(config: &Config, interval_ms: i64) -> Vec<(String, i64, i64)> {
-    let mut series: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let mut series: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
     for record in config.records() {
-        series
-            .entry(record.series)
-            .or_default()
-            .push(record.instant_ms);
+        let round_ms = record.body["round_ms"].as_i64().unwrap_or(0);
+        let ticks = series.entry(record.series).or_default();
+        ticks.push((record.instant_ms, record.instant_ms + round_ms));
     }
     let hosts = 1 + usize::from(config.second.is_some());
     assert_eq!(
@@ -265,12 +268,14 @@ fn gaps(config: &Config, interval_ms: i64) -> Vec<(String, i64, i64)> {
         series.keys()
     );
     let mut gaps = Vec::new();
-    for (name, mut instants) in series {
-        instants.sort_unstable();
-        for pair in instants.windows(2) {
-            assert_ne!(pair[0], pair[1], "{name}: one tick has two records");
-            if pair[1] - pair[0] > interval_ms {
-                gaps.push((name.clone(), pair[0], pair[1]));
+    for (name, mut ticks) in series {
+        ticks.sort_unstable();
+        for pair in ticks.windows(2) {
+            let ((instant, ended), (next, _)) = (pair[0], pair[1]);
+            assert_ne!(instant, next, "{name}: one tick has two records");
+            let last_without_record = next - interval_ms;
+            if last_without_record > instant && last_without_record > ended + LATE_MS {
+                gaps.push((name.clone(), instant, next));
             }
         }
     }

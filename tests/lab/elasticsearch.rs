@@ -92,7 +92,15 @@ impl Elasticsearch {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
         let status = status.unwrap_or_else(|| panic!("{method} {path}: not HTTP: {head:?}"));
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        let body = match head
+            .to_ascii_lowercase()
+            .contains("transfer-encoding: chunked")
+        {
+            true => without_chunks(body),
+            false => body.to_owned(),
+        };
+        // Not every answer is JSON; who needs one sees that it is missing.
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
     }
 
     /// HTTP/1.0, so that the end of the connection is the end of the answer.
@@ -148,6 +156,17 @@ impl Drop for Elasticsearch {
             process::output_of(Command::new(script).args(["stop", &self.name]));
         }
     }
+}
+
+/// Elasticsearch sends chunks also to a client that says HTTP/1.0: a size in hex, a line feed, so many bytes, a line feed.
+fn without_chunks(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("the size of a chunk");
+        whole.push_str(&rest[..size]);
+        body = rest[size..].trim_start_matches("\r\n");
+    }
+    whole
 }
 
 /// One document as it is in the index.

@@ -65,9 +65,11 @@ pub fn source_broker() -> String {
     format!("127.0.0.1:{}", port("KAFKA_SOURCE"))
 }
 
-/// A name that no other test of this run has: for groups, topics, indexes.
+/// A name that no other test in this lab has: for groups, topics, indexes.
 pub fn unique(stem: &str) -> String {
-    format!("{stem}-{}", NEXT_NAME.fetch_add(1, Ordering::Relaxed) + 1)
+    let number = NEXT_NAME.fetch_add(1, Ordering::Relaxed) + 1;
+    // The lab may stay up for several runs of the tests.
+    format!("{stem}-{}-{number}", std::process::id())
 }
 
 /// A new folder, which stays after the test, with its logs, until the next lab.
