@@ -5,6 +5,8 @@
 //! SOURCES (100) topics on SOURCES/10 hosts, one SSH session each, interval 1 s, for SECONDS (60) after a start of 10 s. The fleet runs in
 //! this process, `mirrorlag run` in its own, with its output to a sink of JSON lines.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // in functions that tests call, which clippy does not know as tests
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;

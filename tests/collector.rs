@@ -1,5 +1,7 @@
 //! One record per topic and tick, whatever the host does: against a simulated fleet behind a real SSH server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // in functions that tests call, which clippy does not know as tests
+
 #[path = "support/collecting.rs"]
 mod collecting;
 

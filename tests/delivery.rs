@@ -1,5 +1,7 @@
 //! Journal to sink: everything once, in spite of the sink. A scripted sink stands for every way a real one can answer.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // in functions that tests call, which clippy does not know as tests
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use mirrorlag::kafka::{self, GroupState, Outcome, Progress, RoundText, Row, Stream, Transcript};
-use mirrorlag::ssh::{LINE_BYTES_MAX, Lines};
 use mirrorlag::simulator::table::{CliVersion, TableRow, render};
+use mirrorlag::ssh::{LINE_BYTES_MAX, Lines};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 

@@ -2,6 +2,7 @@
 //! Never: knows Kafka, lets two tasks touch one session, accepts a host key that nobody vouched for.
 
 mod agent;
+mod channel;
 mod connect;
 mod connection;
 mod error;

@@ -1,13 +1,13 @@
 //! In: a connection that is logged in. Out: the output of short commands, or a stream of one long command's lines.
 //! Never: uses a connection on which a command was given up half-way.
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
 use ssh2::Channel;
 use tokio::time::{sleep, timeout};
 
-use super::connection::{Connection, code, with_code};
+use super::channel::{PIECE_BYTES, exit_of, read_some};
+use super::connection::{Connection, code};
 use super::error::Error;
 use super::lines::text_of;
 use super::stream::Stream;
@@ -15,11 +15,6 @@ use super::stream::Stream;
 /// Output of a command of `run` that is kept, per stream; the rest is read and dropped. What `check` asks for has a few
 /// hundred bytes, a describe of a thousand partitions 200 KB.
 const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
-/// One read of a channel: the largest packet of an SSH peer is 32 KiB.
-pub(super) const PIECE_BYTES: usize = 32 * 1024;
-/// How long the end of a command may lag behind the end of its output: some children keep the channel open.
-pub(super) const EXIT_WAIT: Duration = Duration::from_secs(2);
-
 /// OpenSSH counts a channel until it next tidies up, so with `MaxSessions 1` the command after another is refused for a moment.
 const REOPEN_PAUSES: [Duration; 4] = [
     Duration::from_millis(10),
@@ -46,13 +41,6 @@ pub struct Session {
     is_busy: bool,
     /// Whether a command ran here before, whose channel the server may still count.
     has_run: bool,
-}
-
-/// How a remote command ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Exit {
-    pub code: Option<i32>,
-    pub signal: Option<String>,
 }
 
 impl std::fmt::Debug for Session {
@@ -213,66 +201,6 @@ impl Session {
             exit_code: exit.code,
         })
     }
-}
-
-/// Reads one piece of stdout (0) or stderr (1); `None` where nothing of it is there. The end is `Channel::eof`.
-pub(super) async fn read_some(
-    connection: &Connection,
-    channel: &Channel,
-    stream: usize,
-    piece: &mut [u8],
-) -> Result<Option<usize>, ssh2::Error> {
-    let mut stream = if stream == 0 {
-        channel.stream(0)
-    } else {
-        channel.stderr()
-    };
-    let read = connection
-        .unless_inbound(|| {
-            stream
-                .read(piece)
-                .map_err(|error| with_code(&connection.session, &error))
-        })
-        .await?;
-    Ok(read.filter(|length| *length > 0))
-}
-
-/// Writes a part of `bytes` to the command's standard input; `None` where the peer must make room first.
-pub(super) async fn write_some(
-    connection: &Connection,
-    channel: &Channel,
-    bytes: &[u8],
-) -> Result<Option<usize>, ssh2::Error> {
-    let mut stream = channel.stream(0);
-    connection
-        .unless_inbound(|| {
-            stream
-                .write(bytes)
-                .map_err(|error| with_code(&connection.session, &error))
-        })
-        .await
-}
-
-/// How the command ended, once its output has.
-pub(super) async fn exit_of(
-    connection: &Connection,
-    channel: &mut Channel,
-) -> Result<Exit, ssh2::Error> {
-    let closed = timeout(EXIT_WAIT, connection.drive(|| channel.wait_close())).await;
-    let Ok(closed) = closed else {
-        return Ok(Exit {
-            code: None,
-            signal: None,
-        });
-    };
-    closed?;
-    // The status is 0 before any came and after a death by signal, so the signal is asked first.
-    let signal = channel.exit_signal()?.exit_signal;
-    let code = match signal {
-        Some(_) => None,
-        None => Some(channel.exit_status()?),
-    };
-    Ok(Exit { code, signal })
 }
 
 /// `Channel open failure (connect failed)` has the server's reason in brackets.

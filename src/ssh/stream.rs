@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::channel::{PIECE_BYTES, exit_of, read_some, write_some};
 use super::connection::Connection;
 use super::error::{Endpoint, Error};
 use super::lines::{LINE_BYTES_MAX, Line, Lines};
-use super::session::{PIECE_BYTES, exit_of, read_some, write_some};
 
 /// Events that wait for a slow reader. Beyond it the socket is no longer read, and the remote command stops at a full pipe:
 /// nothing is lost, and memory ends at this many lines of at most 64 KiB.
