@@ -1,5 +1,7 @@
 //! Tests on real parts: OpenSSH, Kafka with MirrorMaker, Elasticsearch. `tests/run` starts them and names them in MIRRORLAG_LAB.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // in functions that tests call, which clippy does not know as tests
+
 // What the tests stand on.
 mod cable;
 mod collector;

@@ -282,7 +282,7 @@ fn is_seen_lost(documents: &[Document]) -> bool {
         .iter()
         .filter(|document| document.text("mirror_host") == "mm-1");
     of_frozen
-        .last()
+        .next_back()
         .is_some_and(|document| document.text("outcome") != "ok")
 }
 
