@@ -278,7 +278,7 @@ fn is_latest(documents: &[Document], outcome: &str) -> bool {
 }
 
 fn is_seen_lost(documents: &[Document]) -> bool {
-    let of_frozen = documents
+    let mut of_frozen = documents
         .iter()
         .filter(|document| document.text("mirror_host") == "mm-1");
     of_frozen
