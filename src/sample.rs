@@ -32,7 +32,7 @@ pub struct Sample {
     /// Sorted by partition, each at most once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<Partition>,
-    /// Milliseconds from `sampled_at` until the round had ended; `None` where no describe was run.
+    /// Milliseconds from `sampled_at` until the round had ended; `None` where there was no connection to ask on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_ms: Option<u64>,
 }

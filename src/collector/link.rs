@@ -93,7 +93,7 @@ impl RoundEnd {
     pub(super) fn into_round(self, limit: Duration) -> (Round, Option<Error>) {
         match self {
             Self::Silent => (Round::silent(limit), None),
-            Self::Lost(error) => (Round::without_link(error.reason()), Some(error)),
+            Self::Lost(error) => (Round::lost(error.reason()), Some(error)),
         }
     }
 }

@@ -18,14 +18,23 @@ pub(super) enum Round {
 }
 
 impl Round {
-    /// The connection was not there, or broke under the round.
+    /// The connection was not there.
     pub(super) fn without_link(reason: String) -> Self {
+        Self::ssh_error(reason, false)
+    }
+
+    /// The connection broke under the round; how long that took explains the ticks skipped meanwhile.
+    pub(super) fn lost(reason: String) -> Self {
+        Self::ssh_error(reason, true)
+    }
+
+    fn ssh_error(reason: String, was_asked: bool) -> Self {
         Self::Failed {
             failure: Failure {
                 outcome: Outcome::SshError,
                 reason,
             },
-            was_asked: false,
+            was_asked,
         }
     }
 
@@ -129,5 +138,17 @@ fn outcome_of(
             );
             (Outcome::NoRows, Some(reason))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_round_that_found_no_connection_was_not_asked() {
+        assert!(Round::lost("it broke".to_owned()).was_asked());
+        assert!(Round::silent(Duration::from_secs(1)).was_asked());
+        assert!(!Round::without_link("still connecting".to_owned()).was_asked());
     }
 }

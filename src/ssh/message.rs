@@ -78,8 +78,8 @@ impl Error {
         }
     }
 
-    /// What follows the place in `Display`: the reason with everything that helps to judge it.
-    fn detail(&self) -> String {
+    /// What follows the place in `Display`: the reason with everything that helps to judge it, such as the key offered.
+    pub fn detail(&self) -> String {
         match self {
             Self::NameNotResolved { why, .. } => format!("name does not resolve: {why}"),
             Self::Tcp { target, .. } if !self.names_target(target) => {

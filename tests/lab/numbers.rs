@@ -93,23 +93,23 @@ fn documents_equal_the_cli(shape: Shape, stem: &str) {
     // The CLI says again what it said, so the comparison was not of two moments.
     assert_eq!(kafka::describe(&group), table);
     let _mirror_maker = kafka::mirror_maker(&group, &topics, Duration::from_secs(1));
-    caught_up(&group, &topics);
-    let zeros = kafka::describe(&group);
+    let zeros = caught_up(&group, &topics);
     equal_within_limit(&config, &zeros, &topics);
     collector.terminate(END_LIMIT);
 }
 
-/// Waits until the CLI prints lag 0 for every partition of these topics.
+/// Waits until the CLI prints lag 0 for every partition of these topics, and gives that table.
 #[track_caller]
-fn caught_up(group: &str, topics: &[String]) {
+fn caught_up(group: &str, topics: &[String]) -> Table {
     lab::eventually("the MirrorMaker catches up", TOOL_LIMIT * 2, || {
         let table = kafka::describe(group);
         let is_zero = |topic| {
             let rows = table.get(topic);
             rows.is_some_and(|rows| rows.values().all(|lag| *lag == Some(0)))
         };
-        lab::claim(topics.iter().all(is_zero), &table)
-    });
+        lab::claim(topics.iter().all(is_zero), &table)?;
+        Ok(table)
+    })
 }
 
 #[track_caller]

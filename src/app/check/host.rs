@@ -113,7 +113,8 @@ impl HostCheck {
             if step == failed {
                 let spent: Duration = passed.iter().map(|(_, took, _)| *took).sum();
                 let verdict = Verdict::Failed {
-                    why: error.reason(),
+                    // With the fingerprint offered, which the mend asks to compare.
+                    why: error.detail(),
                     mend: error.mend(),
                 };
                 let took = took.saturating_sub(spent);
