@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use ssh2::Channel;
+use tokio::task::coop::consume_budget;
 use tokio::time::{sleep, timeout};
 
 use super::connection::{Connection, code, with_code};
@@ -184,6 +185,8 @@ impl Session {
         let mut kept = [Vec::new(), Vec::new()];
         let mut piece = vec![0; PIECE_BYTES];
         loop {
+            // Output without end must not keep the runtime's thread: the limit could not strike.
+            consume_budget().await;
             let mut is_idle = true;
             for (index, kept) in kept.iter_mut().enumerate() {
                 let read = read_some(connection, &channel, index, &mut piece).await;
