@@ -337,6 +337,28 @@ async fn lines_that_nobody_takes_fill_the_queue_and_are_refused_then() {
 }
 
 #[tokio::test]
+async fn a_command_that_prints_without_end_can_be_ended() {
+    // On one thread, which such a command must not keep; without a line end, so that nobody's queue fills up.
+    let sshd = Sshd::start();
+    let mut session = connect(&sshd.settings()).await.expect("connect");
+    let limit = Duration::from_secs(1);
+    let error = session
+        .run("cat /dev/zero", limit)
+        .await
+        .expect_err("limit");
+    assert!(matches!(error, Error::CommandTimeout { .. }), "{error}");
+    session.close().await;
+
+    let mut stream = stream_of(&sshd, "echo ready; cat /dev/zero").await;
+    assert_eq!(first_line(&mut stream).await, "ready");
+    let waited = tokio::time::timeout(limit, stream.next()).await;
+    assert!(waited.is_err(), "{waited:?}");
+    stream.close().await;
+    assert_eq!(sockets_to(sshd.port), 0);
+    until("no process left", || sshd.descendants().is_empty()).await;
+}
+
+#[tokio::test]
 async fn bytes_that_are_not_text_and_windows_line_ends_come_as_lines() {
     let sshd = Sshd::start();
     let mut stream = stream_of(&sshd, "printf 'a\\r\\n\\377b\\n\\000\\nlast'").await;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ssh2::Channel;
+use tokio::task::coop::consume_budget;
 use tokio::time::{sleep, timeout};
 
 use super::channel::{PIECE_BYTES, exit_of, read_some};
@@ -172,6 +173,8 @@ impl Session {
         let mut kept = [Vec::new(), Vec::new()];
         let mut piece = vec![0; PIECE_BYTES];
         loop {
+            // Output without end must not keep the runtime's thread: the limit could not strike.
+            consume_budget().await;
             let mut is_idle = true;
             for (index, kept) in kept.iter_mut().enumerate() {
                 let read = read_some(connection, &channel, index, &mut piece).await;

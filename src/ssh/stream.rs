@@ -8,6 +8,7 @@ use std::time::Duration;
 use ssh2::Channel;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -167,6 +168,8 @@ impl Owner {
     /// Moves bytes both ways until the command ends.
     async fn run(&mut self) -> Result<Error, ssh2::Error> {
         loop {
+            // A host that prints faster than we read must not keep the runtime's thread, or nobody could stop us.
+            consume_budget().await;
             self.send_lines().await?;
             self.read_all().await?;
             if self.undelivered.is_empty() && self.channel.eof() {
@@ -218,6 +221,7 @@ impl Owner {
     /// Reads both streams until nothing is queued, or until the reader is behind.
     async fn read_all(&mut self) -> Result<(), ssh2::Error> {
         loop {
+            consume_budget().await;
             let mut is_idle = true;
             for stream in 0..2 {
                 self.hand_over();
