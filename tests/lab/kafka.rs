@@ -136,6 +136,9 @@ pub fn describe(group: &str) -> Table {
     describe_with(VERSION, group)
 }
 
+/// A group that has no table at all is asked for so often in vain: some seconds.
+const DESCRIBE_ATTEMPTS: usize = 4;
+
 #[track_caller]
 pub fn describe_with(version: &str, group: &str) -> Table {
     let by_header = r#"$1 == "GROUP" { for (i = 1; i <= NF; i++) at[$i] = i; next }
@@ -145,8 +148,13 @@ pub fn describe_with(version: &str, group: &str) -> Table {
         cli(version).display(),
         lab::source_broker()
     );
+    // On a busy machine the CLI's own calls time out, and it prints `Error:` instead of a table: then it is asked again.
+    let rows = (0..DESCRIBE_ATTEMPTS)
+        .map(|_| process::stdout_of(Command::new("sh").args(["-c", &command])))
+        .find(|rows| !rows.is_empty())
+        .unwrap_or_default();
     let mut table = Table::new();
-    for line in process::stdout_of(Command::new("sh").args(["-c", &command])).lines() {
+    for line in rows.lines() {
         let [topic, partition, lag] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("not a row: {line:?}");
         };
