@@ -79,6 +79,9 @@ fn every_item_is_judged_by_its_type_first_and_its_status_second() {
         (400, "index_closed_exception", "closed", "hold"),
         (403, "security_exception", "action is unauthorized", "hold"),
         (401, "security_exception", "unable to authenticate", "hold"),
+        // A type that nobody has met yet: the status decides, and a right that is missing is an operator's.
+        (401, "some_new_exception", "who are you", "hold"),
+        (403, "some_new_exception", "not you", "hold"),
         (
             400,
             "document_parsing_exception",
