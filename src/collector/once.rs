@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::SourceSettings;
 use super::link::{HostShare, HostShares, Link};
 use super::memory::Memory;
-use super::round::{Round, samples};
+use super::round::{Round, listed, samples};
 use super::schedule::Tick;
 use super::source::ask;
 use crate::sample::Sample;
@@ -59,14 +59,8 @@ async fn ask_once(source: SourceSettings, share: HostShare) -> Answer {
         }
     };
     let description = round.describe(&source.describe.group);
-    let listed = description
-        .failure
-        .is_none()
-        .then(|| description.rows.iter().map(|row| row.topic).collect());
-    let topics = Memory::default().account(&source.topics, listed.as_ref(), tick.at);
-    let round_ms = round
-        .was_asked()
-        .then(|| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let topics = Memory::default().account(&source.topics, listed(&description).as_ref(), tick.at);
+    let round_ms = round.round_ms(started.elapsed());
     Answer {
         samples: samples(&source, tick, &description, &topics, round_ms).collect(),
         error,

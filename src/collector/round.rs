@@ -1,7 +1,7 @@
 //! In: how one round ended. Out: a sample for each topic it must account for.
 //! Never: does I/O, reads a clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::SourceSettings;
@@ -53,7 +53,7 @@ impl Round {
     }
 
     /// Whether a describe was run for it.
-    pub(super) fn was_asked(&self) -> bool {
+    fn was_asked(&self) -> bool {
         matches!(
             self,
             Self::Text(_)
@@ -62,6 +62,12 @@ impl Round {
                     ..
                 }
         )
+    }
+
+    /// Milliseconds that the round took; `None` where there was no connection to ask on.
+    pub(super) fn round_ms(&self, took: Duration) -> Option<u64> {
+        self.was_asked()
+            .then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// What the round says of `group`.
@@ -76,6 +82,12 @@ impl Round {
             },
         }
     }
+}
+
+/// The topics in the table of a round; `None`: no table came.
+pub(super) fn listed<'a>(description: &Description<'a>) -> Option<BTreeSet<&'a str>> {
+    let topics = || description.rows.iter().map(|row| row.topic).collect();
+    description.failure.is_none().then(topics)
 }
 
 /// One sample per topic of `topics`; where that is empty, one for `ANY_TOPIC`, so that no tick stays without a record.

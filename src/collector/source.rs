@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::counts::Counts;
 use super::link::{Error, HostShare, Link, RoundEnd};
 use super::memory::Memory;
-use super::round::{Round, samples};
+use super::round::{Round, listed, samples};
 use super::schedule::{Schedule, Tick, UsedTicks};
 use super::topic::{Due, TopicTask};
 use super::{SourceSettings, Topics};
@@ -203,19 +203,14 @@ impl Source {
     fn account(&mut self, tick: Tick, round: &Round, took: Duration) -> Option<Outcome> {
         let description = round.describe(&self.settings.describe.group);
         self.report_problems(&description);
-        let listed = description.failure.is_none().then(|| {
-            let topics: BTreeSet<&str> = description.rows.iter().map(|row| row.topic).collect();
-            topics
-        });
+        let listed = listed(&description);
         let topics = self
             .memory
             .account(&self.settings.topics, listed.as_ref(), tick.at);
         if matches!(self.settings.topics, Topics::All { .. }) {
             self.forget_all_but(&topics);
         }
-        let round_ms = round
-            .was_asked()
-            .then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        let round_ms = round.round_ms(took);
         let mut mark = self.mark();
         for sample in samples(&self.settings, tick, &description, &topics, round_ms) {
             let task = self.topics.entry(sample.topic.clone()).or_insert_with(|| {
