@@ -2,21 +2,15 @@
 //! Never: uses the collector's client.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::collector;
 use crate::kafka::Table;
-use crate::lab;
 use crate::process;
+use crate::{http, lab};
 
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// More documents than any test writes; also the most that one search gives.
 const DOCUMENTS_MAX: usize = 10_000;
 
@@ -87,44 +81,7 @@ impl Elasticsearch {
         path: &str,
         body: Option<&Value>,
     ) -> (u16, Value) {
-        let sent = self.send(user, password, method, path, body);
-        let text = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-        let status = status.unwrap_or_else(|| panic!("{method} {path}: not HTTP: {head:?}"));
-        let body = match head
-            .to_ascii_lowercase()
-            .contains("transfer-encoding: chunked")
-        {
-            true => without_chunks(body),
-            false => body.to_owned(),
-        };
-        // Not every answer is JSON; who needs one sees that it is missing.
-        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
-    }
-
-    /// HTTP/1.0, so that the end of the connection is the end of the answer.
-    fn send(
-        &self,
-        user: &str,
-        password: &str,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-    ) -> std::io::Result<String> {
-        let credentials = BASE64_STANDARD.encode(format!("{user}:{password}"));
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Basic {credentials}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        http::request(self.port, Some((user, password)), method, path, body)
     }
 
     /// Every document of an index, oldest first; `Err` while there is no such index.
@@ -156,17 +113,6 @@ impl Drop for Elasticsearch {
             process::output_of(Command::new(script).args(["stop", &self.name]));
         }
     }
-}
-
-/// Elasticsearch sends chunks also to a client that says HTTP/1.0: a size in hex, a line feed, so many bytes, a line feed.
-fn without_chunks(mut body: &str) -> String {
-    let mut whole = String::new();
-    while let Some((size, rest)) = body.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).expect("the size of a chunk");
-        whole.push_str(&rest[..size]);
-        body = rest[size..].trim_start_matches("\r\n");
-    }
-    whole
 }
 
 /// One document as it is in the index.

@@ -6,11 +6,13 @@
 mod cable;
 mod collector;
 mod elasticsearch;
+mod http;
 mod kafka;
 mod lab;
 mod namespace;
 mod process;
 mod sshd;
+mod toxiproxy;
 
 // What is claimed.
 mod commands;
