@@ -177,7 +177,9 @@ fn the_older_mapping_keeps_working_and_check_names_what_it_costs() {
 
     let check = config.check();
     let text = text_of(&check);
-    assert!(text.contains("_reindex"), "the mend must be named:\n{text}");
+    for said in ["_reindex", "topic is text", "2147483647"] {
+        assert!(text.contains(said), "{said} must be named:\n{text}");
+    }
     assert_eq!(
         check.status.code(),
         Some(0),
