@@ -27,10 +27,3 @@ pub enum Verdict {
     /// It was not tried, because a link before it failed.
     Skipped(String),
 }
-
-impl Finding {
-    /// Whether this finding makes `check` fail.
-    pub fn is_failure(&self) -> bool {
-        matches!(self.verdict, Verdict::Failed { .. })
-    }
-}

@@ -31,6 +31,10 @@ fn check_passes_on_the_lab_and_leaves_nothing_behind() {
     sshd.no_process_left_within(Duration::from_secs(5));
     let (status, _) = Elasticsearch::main().request("GET", &format!("/{}", config.index), None);
     assert_eq!(status, 404, "check must not create the index");
+    assert!(
+        !config.journal().exists(),
+        "check must not create the journal"
+    );
 }
 
 #[test]
