@@ -76,8 +76,15 @@ impl Batch {
         }
     }
 
+    /// What still has to be sent, as requests of at most `records` records: a stack with the oldest on top.
+    pub(super) fn requests(&self, records: usize) -> Vec<Vec<usize>> {
+        let pending = self.pending();
+        let requests = pending.chunks(records.max(1)).rev();
+        requests.map(<[usize]>::to_vec).collect()
+    }
+
     /// Places of the records that still have to be sent.
-    pub(super) fn pending(&self) -> Vec<usize> {
+    fn pending(&self) -> Vec<usize> {
         let pending = |(_, entry): &(usize, &Entry)| matches!(entry.progress, Progress::Pending);
         let places = self.entries.iter().enumerate().filter(pending);
         places.map(|(place, _)| place).collect()

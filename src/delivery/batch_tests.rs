@@ -33,6 +33,7 @@ fn reply(fates: Vec<Fate>) -> Reply {
         fates,
         retry_after: None,
         another_node: false,
+        is_crowded: false,
     }
 }
 
@@ -165,4 +166,14 @@ fn a_reply_that_is_too_short_leaves_the_rest_to_be_sent_again() {
     let verdict = pass(&mut batch, vec![Fate::Stored]);
     assert_eq!(batch.pending(), [1, 2]);
     assert!(verdict.retry.is_some());
+}
+
+#[test]
+fn requests_of_a_smaller_size_hold_what_is_pending_with_the_oldest_on_top() {
+    let mut batch = batch(6);
+    let mut fates = vec![Fate::Retry("busy".into()); 6];
+    fates[1] = Fate::Stored;
+    pass(&mut batch, fates);
+    assert_eq!(batch.requests(2), [vec![5], vec![3, 4], vec![0, 2]]);
+    assert_eq!(batch.requests(500), [vec![0, 2, 3, 4, 5]]);
 }

@@ -32,6 +32,8 @@ pub(super) struct Node {
     pub(super) client: Client,
     paused_until: Option<Instant>,
     pauses: Backoff,
+    /// The log says that it does not answer.
+    is_said: bool,
 }
 
 /// All URLs of the configuration.
@@ -55,7 +57,7 @@ pub(super) enum NoAnswer {
     /// Refused, reset, timed out, torn: the outcome is unknown.
     Broken(String),
     /// Its certificate is not one we may trust: nothing was sent, and waiting mends nothing.
-    Untrusted(String),
+    Untrusted { why: String, mend: &'static str },
     /// Something sent us elsewhere, which turns a bulk into a question.
     Redirected(String),
 }
@@ -89,24 +91,27 @@ impl Nodes {
     pub(super) fn failed(&mut self, index: usize, why: &str, now: Instant) {
         let others = self.list.len() > 1;
         if let Some(node) = self.list.get_mut(index) {
-            let pause = node.pauses.ceiling();
-            // Only counts the failure: the pause of one node needs no jitter.
-            let _jittered = node.pauses.next_wait();
-            if node.paused_until.is_none() && others {
+            if others && !std::mem::replace(&mut node.is_said, true) {
                 tracing::warn!(url = %node.url, why, "elasticsearch node does not answer, asking another");
             }
-            node.paused_until = Some(now + pause);
+            node.pause(now);
+        }
+    }
+
+    /// Notes that a node has too much to do: it answers, so that nothing is said, but another is asked first.
+    pub(super) fn busy(&mut self, index: usize, now: Instant) {
+        if let Some(node) = self.list.get_mut(index) {
+            node.pause(now);
         }
     }
 
     /// Notes that a node answered.
     pub(super) fn worked(&mut self, index: usize) {
-        let others = self.list.len() > 1;
         if let Some(node) = self.list.get_mut(index)
             && node.paused_until.take().is_some()
         {
             node.pauses.reset();
-            if others {
+            if std::mem::take(&mut node.is_said) {
                 tracing::info!(url = %node.url, "elasticsearch node answers again");
             }
         }
@@ -161,7 +166,16 @@ impl Node {
             client: Client::new(transport),
             paused_until: None,
             pauses: Backoff::new(PAUSE_FIRST, PAUSE_LONGEST),
+            is_said: false,
         })
+    }
+
+    /// Leaves it alone for some time, longer with each failure in a row.
+    fn pause(&mut self, now: Instant) {
+        let pause = self.pauses.ceiling();
+        // Only counts the failure: the pause of one node needs no jitter.
+        let _jittered = self.pauses.next_wait();
+        self.paused_until = Some(now + pause);
     }
 
     /// Reads what `sent` brought; `path_end` is the end of the path that was asked for.
@@ -173,8 +187,12 @@ impl Node {
         let response = sent.map_err(|error| self.broken(&error))?;
         let answered = response.url();
         if answered.origin() != self.url.origin() || !answered.path().ends_with(path_end) {
+            // A login page has a new token in its query each time: nothing for a log, and never twice the same.
+            let mut place = answered.clone();
+            place.set_query(None);
+            place.set_fragment(None);
             return Err(NoAnswer::Redirected(format!(
-                "{} redirects to {answered}; put the address of Elasticsearch itself into urls",
+                "{} redirects to {place}; put the address of Elasticsearch itself into urls",
                 self.url
             )));
         }
@@ -220,9 +238,24 @@ impl Node {
         };
         // The words of the TLS library for whatever is wrong with a certificate.
         if why.contains("invalid peer certificate") {
-            return NoAnswer::Untrusted(format!("{} is not trusted: {why}", self.url));
+            return NoAnswer::Untrusted {
+                mend: certificate_mend(&why),
+                why: format!("{} is not trusted: {why}", self.url),
+            };
         }
         NoAnswer::Broken(format!("{} does not answer: {why}", self.url))
+    }
+}
+
+/// What to do about a certificate; the texts are those of the TLS library.
+fn certificate_mend(why: &str) -> &'static str {
+    let has = |part: &str| why.contains(part);
+    if has("Expired") || has("NotValidYet") || has("expired") || has("not valid yet") {
+        "renew the certificate of this node, or mend the clock here"
+    } else if has("NotValidForName") || has("not valid for name") {
+        "use a name in urls that the certificate has, or make a certificate with this one"
+    } else {
+        "set ca_file to the certificate authority of the cluster (config/certs/http_ca.crt on a node)"
     }
 }
 
