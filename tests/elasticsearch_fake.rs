@@ -5,8 +5,12 @@
 mod bulk_server;
 #[path = "elasticsearch_fake/check.rs"]
 mod check;
+#[path = "elasticsearch_fake/faults.rs"]
+mod faults;
 #[path = "elasticsearch_fake/pipeline.rs"]
 mod pipeline;
+#[path = "support/relay.rs"]
+mod relay;
 
 use std::time::{Duration, Instant};
 
