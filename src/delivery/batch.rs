@@ -20,6 +20,8 @@ struct Entry {
     /// `None` for a record that is no sample: it was never sent.
     sample: Option<Sample>,
     progress: Progress,
+    /// A request with nothing but this record was refused before.
+    was_refused_alone: bool,
     attempts: u32,
     last_attempt: DateTime<Utc>,
 }
@@ -28,7 +30,10 @@ enum Progress {
     Pending,
     Stored,
     /// Refused in this pass; whether it becomes a letter is decided when the pass is over.
-    Refused(String),
+    Refused {
+        reason: String,
+        is_sure: bool,
+    },
     Letter(String),
 }
 
@@ -66,6 +71,7 @@ impl Batch {
                 record,
                 sample,
                 progress,
+                was_refused_alone: false,
                 attempts: 0,
                 last_attempt: now,
             }
@@ -128,9 +134,17 @@ impl Batch {
                 Fate::Hold(reason) => {
                     verdict.hold.get_or_insert(reason);
                 }
-                Fate::Reject(reason) => entry.progress = Progress::Refused(reason),
+                Fate::Reject(reason) => {
+                    entry.progress = Progress::Refused {
+                        reason,
+                        is_sure: true,
+                    };
+                }
                 Fate::Divide(reason) if part.len() == 1 => {
-                    entry.progress = Progress::Refused(reason);
+                    // What refuses requests of every size may be mended while the parts go out; then the neighbours behind are stored,
+                    // which must not make this one a letter.
+                    let is_sure = std::mem::replace(&mut entry.was_refused_alone, true);
+                    entry.progress = Progress::Refused { reason, is_sure };
                 }
                 Fate::Divide(_) => divided.push(*place),
             }
@@ -159,14 +173,18 @@ impl Batch {
             verdict.hold.get_or_insert(reason);
         }
         for entry in &mut self.entries {
-            let Some(reason) = entry.refusal().map(str::to_owned) else {
+            let Progress::Refused { reason, is_sure } = &entry.progress else {
                 continue;
             };
             if all_alike {
                 entry.progress = Progress::Pending;
-            } else {
+            } else if *is_sure {
                 verdict.letters += 1;
-                entry.progress = Progress::Letter(reason);
+                entry.progress = Progress::Letter(reason.clone());
+            } else {
+                let once_more = format!("refused alone, sent once more to be sure: {reason}");
+                verdict.retry.get_or_insert(once_more);
+                entry.progress = Progress::Pending;
             }
         }
     }
@@ -187,7 +205,7 @@ impl Batch {
                     last_attempt: entry.last_attempt,
                     attempts: entry.attempts,
                 }),
-                Progress::Pending | Progress::Refused(_) => break,
+                Progress::Pending | Progress::Refused { .. } => break,
             }
             last = Some(entry.record.position);
         }
@@ -204,7 +222,7 @@ impl Batch {
 impl Entry {
     fn refusal(&self) -> Option<&str> {
         match &self.progress {
-            Progress::Refused(reason) => Some(reason),
+            Progress::Refused { reason, .. } => Some(reason),
             _ => None,
         }
     }

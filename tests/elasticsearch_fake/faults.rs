@@ -239,7 +239,7 @@ async fn row(
     bench.ticks(20).await;
     until_or(
         "the fault is in the state",
-        || (bench.phase() == expected.0 && bench.reason().contains(expected.1)),
+        || bench.phase() == expected.0 && bench.reason().contains(expected.1),
         || bench.elasticsearch.state(),
     )
     .await;

@@ -303,12 +303,17 @@ impl Server {
             return foreign(status, &headers, &body);
         }
         if documents.len() > self.documents_room {
-            let reason = "rejected execution of coordinating operation [coordinating_and_primary_bytes=0]";
+            let reason =
+                "rejected execution of coordinating operation [coordinating_and_primary_bytes=0]";
             return refuse(429, "es_rejected_execution_exception", reason);
         }
         let is_poison = |(id, _): &(String, Value)| Some(id) == self.poison.as_ref();
         if documents.iter().any(is_poison) {
-            return refuse(400, "illegal_argument_exception", "this one document spoils all");
+            return refuse(
+                400,
+                "illegal_argument_exception",
+                "this one document spoils all",
+            );
         }
         let refusals = match &fault {
             Some(Fault::Items(refusals)) => refusals.clone(),

@@ -246,7 +246,8 @@ fn only_a_reply_that_found_no_room_for_any_document_asks_for_smaller_requests() 
         );
         bulk_fates(body.as_bytes(), &ids).unwrap().1
     };
-    let queue = r#""status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}"#;
+    let queue =
+        r#""status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}"#;
     let flood = r#""status":429,"error":{"type":"cluster_block_exception","reason":"disk"}"#;
     assert!(crowded(queue, queue));
     assert!(!crowded(queue, r#""status":201"#));
