@@ -11,6 +11,8 @@ mod faults;
 mod pipeline;
 #[path = "support/relay.rs"]
 mod relay;
+#[path = "elasticsearch_fake/tls.rs"]
+mod tls;
 
 use std::time::{Duration, Instant};
 

@@ -13,6 +13,7 @@ use super::{Fate, NotReady, Reply, Sink, document};
 use crate::sample::Sample;
 
 mod check;
+mod client;
 mod index;
 mod mapping;
 mod nodes;

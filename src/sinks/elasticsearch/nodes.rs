@@ -3,20 +3,13 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use elasticsearch::Elasticsearch as Client;
-use elasticsearch::auth::Credentials as ClientCredentials;
-use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::Url;
 use elasticsearch::http::response::Response;
-use elasticsearch::http::transport::{SingleNodeConnectionPool, TransportBuilder};
-use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use super::response;
-use super::{Credentials, Settings, SettingsError};
+use super::{Settings, SettingsError, client, response};
 use crate::backoff::Backoff;
 
 /// A node that failed is left alone for this long first, then twice that, up to `PAUSE_LONGEST`.
@@ -30,6 +23,9 @@ const ANSWER_BYTES_MAX: u64 = 8 << 20;
 pub(super) struct Node {
     pub(super) url: Url,
     pub(super) client: Client,
+    settings: Settings,
+    /// Content of `ca_file` when `client` was made.
+    authorities: Option<Vec<u8>>,
     paused_until: Option<Instant>,
     pauses: Backoff,
     /// The log says that it does not answer.
@@ -95,6 +91,7 @@ impl Nodes {
                 tracing::warn!(url = %node.url, why, "elasticsearch node does not answer, asking another");
             }
             node.pause(now);
+            node.trust_anew();
         }
     }
 
@@ -145,29 +142,33 @@ impl Node {
                     .to_owned(),
             });
         }
-        let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url.clone()))
-            .timeout(settings.request_timeout)
-            .request_body_compression(true);
-        builder = match &settings.proxy {
-            Some(proxy) => builder.proxy(parse_proxy(proxy)?, None, None),
-            None => builder.disable_proxy(),
-        };
-        if let Some(credentials) = client_credentials(&settings.credentials)? {
-            builder = builder.auth(credentials);
-        }
-        if let Some(validation) = validation(settings)? {
-            builder = builder.cert_validation(validation);
-        }
-        let transport = builder
-            .build()
-            .map_err(|error| SettingsError::Client(error.to_string()))?;
+        let authorities = client::authorities(settings)?;
+        let client = client::build(&url, settings, authorities.as_deref())?;
         Ok(Node {
             url,
-            client: Client::new(transport),
+            client,
+            settings: settings.clone(),
+            authorities,
             paused_until: None,
             pauses: Backoff::new(PAUSE_FIRST, PAUSE_LONGEST),
             is_said: false,
         })
+    }
+
+    /// Takes what `ca_file` says now: an authority is replaced in place, and that must not need a restart.
+    fn trust_anew(&mut self) {
+        // A file that is just being written is looked at again with the next failure.
+        let Ok(authorities) = client::authorities(&self.settings) else {
+            return;
+        };
+        if authorities == self.authorities {
+            return;
+        }
+        if let Ok(client) = client::build(&self.url, &self.settings, authorities.as_deref()) {
+            tracing::info!(url = %self.url, "ca_file has changed and is in force now");
+            self.client = client;
+            self.authorities = authorities;
+        }
     }
 
     /// Leaves it alone for some time, longer with each failure in a row.
@@ -257,53 +258,6 @@ fn certificate_mend(why: &str) -> &'static str {
     } else {
         "set ca_file to the certificate authority of the cluster (config/certs/http_ca.crt on a node)"
     }
-}
-
-fn parse_proxy(proxy: &str) -> Result<Url, SettingsError> {
-    Url::parse(proxy).map_err(|error| SettingsError::Url {
-        url: proxy.rsplit('@').next().unwrap_or_default().to_owned(),
-        why: error.to_string(),
-    })
-}
-
-/// Secrets without the newline that a file ends in; the client panics on characters that no header may have.
-fn client_credentials(
-    credentials: &Credentials,
-) -> Result<Option<ClientCredentials>, SettingsError> {
-    match credentials {
-        Credentials::None => Ok(None),
-        Credentials::Basic { username, password } => {
-            let password = password.expose_secret().trim_end_matches(['\r', '\n']);
-            Ok(Some(ClientCredentials::Basic(
-                username.clone(),
-                password.to_owned(),
-            )))
-        }
-        Credentials::ApiKey(key) => {
-            let key = key.expose_secret().trim();
-            let decoded = STANDARD.decode(key).map_err(|_| SettingsError::ApiKey)?;
-            match decoded.contains(&b':') {
-                true => Ok(Some(ClientCredentials::EncodedApiKey(key.to_owned()))),
-                false => Err(SettingsError::ApiKey),
-            }
-        }
-    }
-}
-
-fn validation(settings: &Settings) -> Result<Option<CertificateValidation>, SettingsError> {
-    if settings.accept_any_certificate {
-        return Ok(Some(CertificateValidation::None));
-    }
-    let Some(path) = &settings.ca_file else {
-        return Ok(None);
-    };
-    let fault = |why: String| SettingsError::CaFile {
-        path: path.clone(),
-        why,
-    };
-    let pem = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
-    let certificate = Certificate::from_pem(&pem).map_err(|error| fault(error.to_string()))?;
-    Ok(Some(CertificateValidation::Full(certificate)))
 }
 
 #[cfg(test)]
