@@ -16,7 +16,7 @@ mod tls;
 
 use std::time::{Duration, Instant};
 
-use bulk_server::{Fake, Fault, error_body, raw_port};
+use bulk_server::{Fake, Fault, endless_port, error_body, raw_port};
 use chrono::{DateTime, TimeDelta};
 use mirrorlag::kafka::{GroupState, Outcome};
 use mirrorlag::sample::{Partition, Sample};

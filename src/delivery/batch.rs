@@ -231,7 +231,7 @@ impl Entry {
 /// A reason without what differs from document to document: names in brackets, quoted values, numbers.
 ///
 /// Elasticsearch writes `failed to parse field [p0] of type [integer] in document with id '17...'. Preview of field's value: '3000000000'`.
-fn kind_of(reason: &str) -> String {
+pub(super) fn kind_of(reason: &str) -> String {
     let mut kind = String::new();
     let mut closing = None;
     for c in reason.chars() {

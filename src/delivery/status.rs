@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
+use super::batch::kind_of;
 use crate::journal::Position;
 
 /// A reason must outlive this many attempts in a row before a retry is worth a line: a dead node costs one.
@@ -56,14 +57,17 @@ pub struct Status {
 #[derive(Debug, Default)]
 struct Said {
     retrying: bool,
+    /// Kinds of reasons.
     holds: Vec<String>,
 }
 
 impl Said {
     fn is_news(&mut self, hold: &str) -> bool {
-        let is_news = self.holds.len() < HOLDS_SAID_MAX && !self.holds.iter().any(|it| it == hold);
+        // A reason may have the time in it, as that of an expired certificate has.
+        let kind = kind_of(hold);
+        let is_news = self.holds.len() < HOLDS_SAID_MAX && !self.holds.contains(&kind);
         if is_news {
-            self.holds.push(hold.to_owned());
+            self.holds.push(kind);
         }
         is_news
     }

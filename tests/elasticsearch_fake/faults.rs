@@ -710,3 +710,24 @@ async fn nodes_that_fail_in_different_ways_do_not_fill_the_log() {
     assert!(lines.len() <= 8, "{}", lines.join("\n"));
     bench.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_reply_that_never_ends_is_given_up_before_it_fills_the_memory() {
+    let (endless, sent) = endless_port().await;
+    let mut settings = settings(&[&format!("http://{endless}")]);
+    settings.request_timeout = Duration::from_secs(600);
+    let mut sink = Elasticsearch::new(&settings).unwrap();
+    for _ in 0..3 {
+        let before = *sent.lock().unwrap();
+        let reply = sink.deliver(&samples(2)).await;
+        assert_eq!(words(&reply.fates), ["retry"; 2]);
+        assert!(
+            reason(&reply.fates).contains("does not end"),
+            "{:?}",
+            reply.fates
+        );
+        // 64 MiB, what comes between two looks, and what the allocator still had of the time before.
+        let taken = (*sent.lock().unwrap() - before) >> 20;
+        assert!(taken < 1024, "{taken} MiB");
+    }
+}

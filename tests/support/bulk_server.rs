@@ -170,6 +170,38 @@ pub async fn raw_port(reply: Option<&'static [u8]>) -> (SocketAddr, Arc<Mutex<us
     (address, connections)
 }
 
+/// A port that has an index, and answers everything else with chunks that never end; how many bytes went out.
+pub async fn endless_port() -> (SocketAddr, Arc<Mutex<usize>>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let sent = Arc::new(Mutex::new(0));
+    let counted = sent.clone();
+    let serve = async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let counted = counted.clone();
+            tokio::spawn(async move {
+                let mut request = vec![0; 64 << 10];
+                let read = socket.read(&mut request).await.unwrap_or(0);
+                if request[..read].starts_with(b"HEAD") {
+                    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n";
+                    let _written = socket.write_all(head).await;
+                    return;
+                }
+                let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+                let _written = socket.write_all(head).await;
+                let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+                while socket.write_all(&chunk).await.is_ok() {
+                    *counted.lock().unwrap() += chunk.len();
+                }
+            });
+        }
+    };
+    tokio::spawn(serve);
+    (address, sent)
+}
+
 async fn answer(State(server): State<Arc<Mutex<Server>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 256 << 20).await.unwrap_or_default();

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{Fate, NotReady, Reply, Sink, document};
 use crate::sample::Sample;
 
+mod body;
 mod check;
 mod client;
 mod index;

@@ -9,15 +9,13 @@ use elasticsearch::http::Url;
 use elasticsearch::http::response::Response;
 use tokio::time::Instant;
 
+use super::body::{self, Unread};
 use super::{Settings, SettingsError, client, response};
 use crate::backoff::Backoff;
 
 /// A node that failed is left alone for this long first, then twice that, up to `PAUSE_LONGEST`.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LONGEST: Duration = Duration::from_secs(60);
-
-/// An answer of more bytes is not one to us: `filter_path` keeps a bulk reply of 500 documents below 1 MiB.
-const ANSWER_BYTES_MAX: u64 = 8 << 20;
 
 /// One URL, with a transport and a health of its own.
 pub(super) struct Node {
@@ -203,26 +201,15 @@ impl Node {
             .get("retry-after")
             .and_then(|value| value.to_str().ok())
             .and_then(|text| response::retry_after(text, Utc::now()));
-        // The client has no limit of its own; where no length is announced, the request's timeout is one.
-        let too_long = |bytes: u64| {
-            NoAnswer::Broken(format!("{} answers with {bytes} bytes, too many", self.url))
-        };
-        if let Some(bytes) = response
-            .content_length()
-            .filter(|&it| it > ANSWER_BYTES_MAX)
-        {
-            return Err(too_long(bytes));
-        }
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| self.broken(&error))?;
-        if body.len() as u64 > ANSWER_BYTES_MAX {
-            return Err(too_long(body.len() as u64));
-        }
+        let body = body::read(response).await.map_err(|unread| match unread {
+            Unread::TooLong(what) => {
+                NoAnswer::Broken(format!("{} answers with {what}, too many for us", self.url))
+            }
+            Unread::Broken(error) => self.broken(&error),
+        })?;
         Ok(Answer {
             status,
-            body: body.to_vec(),
+            body,
             retry_after,
         })
     }
