@@ -264,6 +264,10 @@ async fn an_untrusted_node_does_not_hold_while_another_is_trusted() {
     let good = TlsEnd::before(fake.address(), authority.sign(GOOD)).await;
     let mut settings = trusting(&bad, Some(authority.ca_file()));
     settings.urls.push(good.url.clone());
+    let mut sink = Elasticsearch::new(&settings).unwrap();
+    let reply = sink.deliver(&samples(2)).await;
+    assert_eq!(words(&reply.fates), ["retry"; 2]);
+    assert!(reply.another_node && reason(&reply.fates).contains("is not trusted"));
     let mut bench = Bench::start(&settings).await;
     bench.ticks(5).await;
     bench.until_committed().await;
