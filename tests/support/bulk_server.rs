@@ -20,6 +20,9 @@ use tokio::net::TcpListener;
 /// What a bulk must ask for, or stored items vanish from the reply.
 const FILTER_PATH: &str = "errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason";
 
+/// Status, headers and body.
+pub type Page = (u16, Vec<(&'static str, String)>, String);
+
 /// What the next bulk meets instead of an honest answer.
 #[derive(Clone)]
 pub enum Fault {
@@ -50,8 +53,8 @@ pub struct Server {
     pub faults: VecDeque<Fault>,
     /// For every bulk behind those.
     pub lasting: Option<Fault>,
-    /// What every request is answered with, as by a proxy: status, headers and body.
-    pub proxy: Option<(u16, Vec<(&'static str, String)>, String)>,
+    /// What every request is answered with, as by a proxy.
+    pub proxy: Option<Page>,
     /// A bulk with this document is refused whole.
     pub poison: Option<String>,
     /// A bulk of more documents finds no memory.
