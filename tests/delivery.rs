@@ -62,6 +62,7 @@ impl Sink for Scripted {
             fates,
             retry_after: None,
             another_node: false,
+            is_crowded: false,
         }
     }
 }
@@ -303,9 +304,10 @@ async fn the_place_to_write_to_is_prepared_before_the_first_document_and_after_a
     let sink = Scripted::default();
     {
         let mut script = sink.0.lock().unwrap();
-        script
-            .preparations
-            .push_back(NotReady::Retry("connection refused".into()));
+        script.preparations.push_back(NotReady::Retry {
+            why: "connection refused".into(),
+            after: None,
+        });
         script
             .preparations
             .push_back(NotReady::Hold("no right to create the index".into()));

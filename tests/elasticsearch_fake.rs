@@ -5,12 +5,18 @@
 mod bulk_server;
 #[path = "elasticsearch_fake/check.rs"]
 mod check;
+#[path = "elasticsearch_fake/faults.rs"]
+mod faults;
 #[path = "elasticsearch_fake/pipeline.rs"]
 mod pipeline;
+#[path = "support/relay.rs"]
+mod relay;
+#[path = "elasticsearch_fake/tls.rs"]
+mod tls;
 
 use std::time::{Duration, Instant};
 
-use bulk_server::{Fake, Fault, error_body, raw_port};
+use bulk_server::{Fake, Fault, endless_port, error_body, raw_port};
 use chrono::{DateTime, TimeDelta};
 use mirrorlag::kafka::{GroupState, Outcome};
 use mirrorlag::sample::{Partition, Sample};

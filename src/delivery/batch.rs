@@ -20,6 +20,8 @@ struct Entry {
     /// `None` for a record that is no sample: it was never sent.
     sample: Option<Sample>,
     progress: Progress,
+    /// A request with nothing but this record was refused before.
+    was_refused_alone: bool,
     attempts: u32,
     last_attempt: DateTime<Utc>,
 }
@@ -28,7 +30,10 @@ enum Progress {
     Pending,
     Stored,
     /// Refused in this pass; whether it becomes a letter is decided when the pass is over.
-    Refused(String),
+    Refused {
+        reason: String,
+        is_sure: bool,
+    },
     Letter(String),
 }
 
@@ -66,6 +71,7 @@ impl Batch {
                 record,
                 sample,
                 progress,
+                was_refused_alone: false,
                 attempts: 0,
                 last_attempt: now,
             }
@@ -76,8 +82,15 @@ impl Batch {
         }
     }
 
+    /// What still has to be sent, as requests of at most `records` records: a stack with the oldest on top.
+    pub(super) fn requests(&self, records: usize) -> Vec<Vec<usize>> {
+        let pending = self.pending();
+        let requests = pending.chunks(records.max(1)).rev();
+        requests.map(<[usize]>::to_vec).collect()
+    }
+
     /// Places of the records that still have to be sent.
-    pub(super) fn pending(&self) -> Vec<usize> {
+    fn pending(&self) -> Vec<usize> {
         let pending = |(_, entry): &(usize, &Entry)| matches!(entry.progress, Progress::Pending);
         let places = self.entries.iter().enumerate().filter(pending);
         places.map(|(place, _)| place).collect()
@@ -121,9 +134,17 @@ impl Batch {
                 Fate::Hold(reason) => {
                     verdict.hold.get_or_insert(reason);
                 }
-                Fate::Reject(reason) => entry.progress = Progress::Refused(reason),
+                Fate::Reject(reason) => {
+                    entry.progress = Progress::Refused {
+                        reason,
+                        is_sure: true,
+                    };
+                }
                 Fate::Divide(reason) if part.len() == 1 => {
-                    entry.progress = Progress::Refused(reason);
+                    // What refuses requests of every size may be mended while the parts go out; then the neighbours behind are stored,
+                    // which must not make this one a letter.
+                    let is_sure = std::mem::replace(&mut entry.was_refused_alone, true);
+                    entry.progress = Progress::Refused { reason, is_sure };
                 }
                 Fate::Divide(_) => divided.push(*place),
             }
@@ -152,14 +173,18 @@ impl Batch {
             verdict.hold.get_or_insert(reason);
         }
         for entry in &mut self.entries {
-            let Some(reason) = entry.refusal().map(str::to_owned) else {
+            let Progress::Refused { reason, is_sure } = &entry.progress else {
                 continue;
             };
             if all_alike {
                 entry.progress = Progress::Pending;
-            } else {
+            } else if *is_sure {
                 verdict.letters += 1;
-                entry.progress = Progress::Letter(reason);
+                entry.progress = Progress::Letter(reason.clone());
+            } else {
+                let once_more = format!("refused alone, sent once more to be sure: {reason}");
+                verdict.retry.get_or_insert(once_more);
+                entry.progress = Progress::Pending;
             }
         }
     }
@@ -180,7 +205,7 @@ impl Batch {
                     last_attempt: entry.last_attempt,
                     attempts: entry.attempts,
                 }),
-                Progress::Pending | Progress::Refused(_) => break,
+                Progress::Pending | Progress::Refused { .. } => break,
             }
             last = Some(entry.record.position);
         }
@@ -197,7 +222,7 @@ impl Batch {
 impl Entry {
     fn refusal(&self) -> Option<&str> {
         match &self.progress {
-            Progress::Refused(reason) => Some(reason),
+            Progress::Refused { reason, .. } => Some(reason),
             _ => None,
         }
     }
@@ -206,7 +231,7 @@ impl Entry {
 /// A reason without what differs from document to document: names in brackets, quoted values, numbers.
 ///
 /// Elasticsearch writes `failed to parse field [p0] of type [integer] in document with id '17...'. Preview of field's value: '3000000000'`.
-fn kind_of(reason: &str) -> String {
+pub(super) fn kind_of(reason: &str) -> String {
     let mut kind = String::new();
     let mut closing = None;
     for c in reason.chars() {

@@ -33,6 +33,7 @@ fn reply(fates: Vec<Fate>) -> Reply {
         fates,
         retry_after: None,
         another_node: false,
+        is_crowded: false,
     }
 }
 
@@ -121,26 +122,48 @@ fn one_bad_document_alone_is_a_hold_until_a_good_one_is_beside_it() {
     assert_eq!((verdict.hold, verdict.letters), (None, 1));
 }
 
-#[test]
-fn a_request_that_is_too_large_is_halved_until_the_one_too_large_stands_alone() {
-    let mut batch = batch(5);
+/// One pass in which the sink refuses each request that has one of `refused` in it; the sizes of the requests.
+fn dividing_pass(batch: &mut Batch, refused: &[usize]) -> (Verdict, Vec<usize>) {
     let mut verdict = Verdict::default();
-    let mut parts = vec![batch.pending()];
+    let mut parts = batch.requests(500);
     let mut sizes = Vec::new();
     while let Some(part) = parts.pop() {
         sizes.push(part.len());
-        // Place 3 is what the server cannot take.
-        let fates = part.iter().map(|_| match part.contains(&3) {
+        let is_refused = part.iter().any(|place| refused.contains(place));
+        let fate = match is_refused {
             true => Fate::Divide("413".into()),
             false => Fate::Stored,
-        });
-        let reply = reply(fates.collect());
+        };
+        let reply = reply(vec![fate; part.len()]);
         parts.extend(batch.apply(&part, reply, DateTime::UNIX_EPOCH, &mut verdict));
     }
     batch.conclude(&mut verdict);
+    (verdict, sizes)
+}
+
+#[test]
+fn a_request_that_is_too_large_is_halved_until_the_one_too_large_stands_alone() {
+    let mut batch = batch(5);
+    let (verdict, sizes) = dividing_pass(&mut batch, &[3]);
     assert_eq!(sizes, [5, 3, 2, 1, 1]);
-    assert_eq!((verdict.stored, verdict.letters), (4, 1));
+    assert_eq!((verdict.stored, verdict.letters), (4, 0));
+    // To be sure, it is sent once more.
+    assert!(verdict.retry.is_some());
+    let (verdict, sizes) = dividing_pass(&mut batch, &[3]);
+    assert_eq!(sizes, [1]);
+    assert_eq!((verdict.letters, verdict.retry), (1, None));
     assert_eq!(batch.done("es").unwrap().1[0].position, 4);
+}
+
+#[test]
+fn a_limit_that_is_mended_between_two_parts_makes_no_letter_of_the_parts_before() {
+    let mut batch = batch(4);
+    let (verdict, _) = dividing_pass(&mut batch, &[0, 1]);
+    assert_eq!((verdict.stored, verdict.letters), (2, 0));
+    let (verdict, sizes) = dividing_pass(&mut batch, &[]);
+    assert_eq!((verdict.stored, verdict.letters), (2, 0));
+    assert_eq!(sizes, [2]);
+    assert_eq!(batch.done("es"), Some((4, vec![])));
 }
 
 #[test]
@@ -165,4 +188,14 @@ fn a_reply_that_is_too_short_leaves_the_rest_to_be_sent_again() {
     let verdict = pass(&mut batch, vec![Fate::Stored]);
     assert_eq!(batch.pending(), [1, 2]);
     assert!(verdict.retry.is_some());
+}
+
+#[test]
+fn requests_of_a_smaller_size_hold_what_is_pending_with_the_oldest_on_top() {
+    let mut batch = batch(6);
+    let mut fates = vec![Fate::Retry("busy".into()); 6];
+    fates[1] = Fate::Stored;
+    pass(&mut batch, fates);
+    assert_eq!(batch.requests(2), [vec![5], vec![3, 4], vec![0, 2]]);
+    assert_eq!(batch.requests(500), [vec![0, 2, 3, 4, 5]]);
 }

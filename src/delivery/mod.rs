@@ -2,6 +2,7 @@
 //! Never: formats a document, blocks the collector or another sink, drops a record that a sink has not had.
 
 mod batch;
+mod request_size;
 mod status;
 
 use std::future::Future;
@@ -13,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Verdict};
+use self::request_size::RequestSize;
 pub use self::status::{Phase, State, Status};
 use crate::backoff::Backoff;
 use crate::journal::{Journal, Position};
@@ -60,6 +62,7 @@ pub async fn run<S: Sink>(
 ) {
     let delivery = Delivery {
         backoff: Backoff::new(limits.retry.0, limits.retry.1),
+        request_size: RequestSize::new(limits.records_max),
         sink,
         journal,
         status,
@@ -78,6 +81,7 @@ struct Delivery<S> {
     limits: Limits,
     stop: CancellationToken,
     backoff: Backoff,
+    request_size: RequestSize,
     /// Whether the sink said that the place to write to exists, since the last doubt.
     is_prepared: bool,
     /// The last batch was full: the next one need not wait for company.
@@ -195,13 +199,13 @@ impl<S: Sink> Delivery<S> {
         if !self.is_prepared {
             match self.in_time(|sink| sink.prepare()).await? {
                 Ok(()) => self.is_prepared = true,
-                Err(NotReady::Retry(reason)) => {
-                    return Some(Some(Pause::Retry(self.retrying(&reason))));
+                Err(NotReady::Retry { why, after }) => {
+                    return Some(Some(Pause::Retry(self.retry_wait(&why, after))));
                 }
                 Err(NotReady::Hold(reason)) => return Some(Some(self.holding(&reason))),
             }
         }
-        let mut parts = vec![batch.pending()];
+        let mut parts = batch.requests(self.request_size.records());
         let mut verdict = Verdict::default();
         while let Some(part) = parts.pop() {
             if part.is_empty() {
@@ -209,10 +213,18 @@ impl<S: Sink> Delivery<S> {
             }
             let samples = batch.samples(&part);
             let reply = self.in_time(|sink| sink.deliver(&samples)).await?;
+            if reply.is_crowded {
+                self.request_size.crowded(part.len());
+            }
             let divided = batch.apply(&part, reply, Utc::now(), &mut verdict);
             if verdict.is_setback() {
                 // The server is not well, or an operator is needed: the other parts would only say so again.
                 break;
+            }
+            if divided.is_empty() {
+                // It takes requests: what comes next is no failure in a row.
+                self.request_size.taken(part.len());
+                self.backoff.reset();
             }
             parts.extend(divided);
         }
@@ -227,18 +239,17 @@ impl<S: Sink> Delivery<S> {
             return Some(self.holding(&reason));
         }
         let reason = verdict.retry?;
-        let wait = self.retrying(&reason);
-        Some(Pause::Retry(if verdict.another_node {
-            Duration::ZERO
-        } else {
-            // What a server asks for is honoured up to our longest wait.
-            wait.max(
-                verdict
-                    .retry_after
-                    .unwrap_or_default()
-                    .min(self.limits.retry.1),
-            )
+        let wait = self.retry_wait(&reason, verdict.retry_after);
+        Some(Pause::Retry(match verdict.another_node {
+            true => Duration::ZERO,
+            false => wait,
         }))
+    }
+
+    /// How long to wait before the next attempt; what a server asks for is honoured up to our longest wait.
+    fn retry_wait(&mut self, reason: &str, asked_for: Option<Duration>) -> Duration {
+        let asked_for = asked_for.unwrap_or_default().min(self.limits.retry.1);
+        self.retrying(reason).max(asked_for)
     }
 
     async fn commit(&mut self, batch: &mut Batch, position: &mut Position) -> bool {

@@ -6,10 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
+use super::batch::kind_of;
 use crate::journal::Position;
 
 /// A reason must outlive this many attempts in a row before a retry is worth a line: a dead node costs one.
 const QUIET_RETRIES: u32 = 3;
+
+/// Reasons to hold that are logged until it works again: with several nodes there may be several, one after the other.
+const HOLDS_SAID_MAX: usize = 4;
 
 /// What a delivery is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +50,27 @@ pub struct Status {
     state: Mutex<State>,
     /// `stored` and `letters` at the last summary.
     summarised: Mutex<(u64, u64)>,
+    said: Mutex<Said>,
+}
+
+/// What the log says of the trouble that began when it last worked: a sink may go back and forth between two kinds of trouble.
+#[derive(Debug, Default)]
+struct Said {
+    retrying: bool,
+    /// Kinds of reasons.
+    holds: Vec<String>,
+}
+
+impl Said {
+    fn is_news(&mut self, hold: &str) -> bool {
+        // A reason may have the time in it, as that of an expired certificate has.
+        let kind = kind_of(hold);
+        let is_news = self.holds.len() < HOLDS_SAID_MAX && !self.holds.contains(&kind);
+        if is_news {
+            self.holds.push(kind);
+        }
+        is_news
+    }
 }
 
 impl Status {
@@ -54,6 +79,7 @@ impl Status {
             sink,
             state: Mutex::default(),
             summarised: Mutex::default(),
+            said: Mutex::default(),
         }
     }
 
@@ -120,13 +146,10 @@ impl Status {
 
     pub(super) fn working(&self) {
         let before = std::mem::take(&mut self.lock().phase);
-        let sink = self.sink;
-        match before {
-            Phase::Retrying { attempts, .. } if attempts >= QUIET_RETRIES => {
-                tracing::info!(sink, attempts, "the sink takes documents again");
-            }
-            Phase::Holding { .. } => tracing::info!(sink, "the sink takes documents again"),
-            Phase::Working | Phase::Retrying { .. } => {}
+        let said = std::mem::take(&mut *self.said());
+        let (sink, was_said) = (self.sink, said.retrying || !said.holds.is_empty());
+        if was_said && before != Phase::Working {
+            tracing::info!(sink, "the sink takes documents again");
         }
     }
 
@@ -141,7 +164,7 @@ impl Status {
             attempts,
         };
         drop(state);
-        if attempts == QUIET_RETRIES {
+        if attempts >= QUIET_RETRIES && !std::mem::replace(&mut self.said().retrying, true) {
             let sink = self.sink;
             tracing::warn!(
                 sink,
@@ -152,13 +175,10 @@ impl Status {
     }
 
     pub(super) fn holding(&self, reason: &str) {
-        let mut state = self.lock();
-        let is_news = !matches!(&state.phase, Phase::Holding { reason: r } if r == reason);
-        state.phase = Phase::Holding {
+        self.lock().phase = Phase::Holding {
             reason: reason.to_owned(),
         };
-        drop(state);
-        if is_news {
+        if self.said().is_news(reason) {
             let sink = self.sink;
             tracing::error!(
                 sink,
@@ -166,6 +186,10 @@ impl Status {
                 "the sink holds: nothing is lost, and nothing goes out until this is mended"
             );
         }
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

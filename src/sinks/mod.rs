@@ -52,6 +52,8 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// Another node is thought alive, so a retry need not wait.
     pub another_node: bool,
+    /// There was no room for a request of this size now; a smaller one may find some.
+    pub is_crowded: bool,
 }
 
 impl Reply {
@@ -61,6 +63,7 @@ impl Reply {
             fates: vec![fate; count],
             retry_after: None,
             another_node: false,
+            is_crowded: false,
         }
     }
 }
@@ -68,8 +71,11 @@ impl Reply {
 /// Why a sink cannot be written to yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotReady {
-    /// Passes by itself.
-    Retry(String),
+    /// Passes by itself; `after`: how long the sink asked to be left alone.
+    Retry {
+        why: String,
+        after: Option<Duration>,
+    },
     /// An operator must act.
     Hold(String),
 }

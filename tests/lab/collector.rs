@@ -49,6 +49,10 @@ pub struct Config {
     pub index: String,
     pub username: String,
     pub password: String,
+    /// More lines of `sinks:`, behind those of `elasticsearch:`, as they stand in the file.
+    pub sink_lines: Vec<String>,
+    /// The words of a command that runs the collector, such as `unshare --mount`.
+    pub within: Vec<String>,
 }
 
 impl Config {
@@ -75,6 +79,8 @@ impl Config {
             index: lab::unique("consumer_lag"),
             username: "collector".to_owned(),
             password: lab::PASSWORD.to_owned(),
+            sink_lines: Vec::new(),
+            within: Vec::new(),
         }
     }
 
@@ -103,7 +109,7 @@ impl Config {
              known_hosts: {}\n{ssh_lines}  kafka: {{consumer_groups: {}}}\n\
              mirror_hosts:\n{}{}\
              journal: {{path: {}}}\n\
-             sinks:\n  elasticsearch:\n    urls: ['{}']\n    index: {}\n    username: {}\n    password_env: LAB_PASSWORD\n",
+             sinks:\n  elasticsearch:\n    urls: ['{}']\n    index: {}\n    username: {}\n    password_env: LAB_PASSWORD\n{}",
             self.interval,
             self.describe_timeout,
             self.user,
@@ -116,6 +122,10 @@ impl Config {
             self.elasticsearch_url,
             self.index,
             self.username,
+            self.sink_lines
+                .iter()
+                .map(|line| format!("{line}\n"))
+                .collect::<String>(),
         );
         fs::write(&path, text).expect("a configuration file");
         path
@@ -166,8 +176,11 @@ impl Config {
     }
 
     fn command(&self, name: &str, path: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mirrorlag"));
+        let program = env!("CARGO_BIN_EXE_mirrorlag");
+        let mut words = self.within.iter().map(String::as_str).chain([program]);
+        let mut command = Command::new(words.next().unwrap_or(program));
         command
+            .args(words)
             .args([name, "-c"])
             .arg(path)
             .env("LAB_PASSWORD", &self.password)

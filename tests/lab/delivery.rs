@@ -13,7 +13,7 @@ use crate::{kafka, lab};
 
 const ROUNDS_LIMIT: Duration = Duration::from_secs(60);
 /// The longest back-off (60 s) may have begun just before a sink was mended.
-const MENDED_LIMIT: Duration = Duration::from_secs(150);
+pub const MENDED_LIMIT: Duration = Duration::from_secs(150);
 
 #[test]
 fn the_first_start_creates_the_index_with_the_shipped_mapping() {
@@ -196,7 +196,7 @@ pub fn wait_for_documents(server: &Elasticsearch, config: &Config, count: usize)
 }
 
 #[track_caller]
-fn wait_for_records(config: &Config, count: usize) {
+pub fn wait_for_records(config: &Config, count: usize) {
     lab::eventually(
         "records in the journal",
         ROUNDS_LIMIT + Duration::from_secs(60),
@@ -284,7 +284,7 @@ fn gaps(config: &Config, interval_ms: i64) -> Vec<(String, i64, i64)> {
     gaps
 }
 
-fn ticks(config: &Config) -> BTreeSet<(String, i64)> {
+pub fn ticks(config: &Config) -> BTreeSet<(String, i64)> {
     let records = config.records();
     records
         .iter()
@@ -292,7 +292,7 @@ fn ticks(config: &Config) -> BTreeSet<(String, i64)> {
         .collect()
 }
 
-fn letters(config: &Config) -> i64 {
+pub fn letters(config: &Config) -> i64 {
     let journal = rusqlite::Connection::open(config.journal()).expect("the journal");
     let count = journal.query_row("SELECT count(*) FROM letters", [], |row| row.get(0));
     count.expect("the table of letters")

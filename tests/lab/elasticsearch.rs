@@ -60,6 +60,16 @@ impl Elasticsearch {
         self.script(&["passwd", &self.name, user, password]);
     }
 
+    /// Gives a user the collector's rights.
+    pub fn grant(&self, user: &str) {
+        self.script(&["grant", &self.name, user]);
+    }
+
+    /// Takes them.
+    pub fn revoke(&self, user: &str) {
+        self.script(&["revoke", &self.name, user]);
+    }
+
     fn script(&self, arguments: &[&str]) {
         process::stdout_of(Command::new(lab::script("elasticsearch")).args(arguments));
     }

@@ -17,6 +17,8 @@ mod toxiproxy;
 // What is claimed.
 mod commands;
 mod delivery;
+mod elasticsearch_faults;
+mod network_faults_elasticsearch;
 mod nothing_left;
 mod numbers;
 mod outcomes;

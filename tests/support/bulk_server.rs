@@ -20,7 +20,11 @@ use tokio::net::TcpListener;
 /// What a bulk must ask for, or stored items vanish from the reply.
 const FILTER_PATH: &str = "errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason";
 
+/// Status, headers and body.
+pub type Page = (u16, Vec<(&'static str, String)>, String);
+
 /// What the next bulk meets instead of an honest answer.
+#[derive(Clone)]
 pub enum Fault {
     /// Everything is stored, the reply is cut in half.
     Truncated,
@@ -47,6 +51,18 @@ pub struct Server {
     pub indices: BTreeMap<String, Index>,
     /// For the next bulks, in order.
     pub faults: VecDeque<Fault>,
+    /// For every bulk behind those.
+    pub lasting: Option<Fault>,
+    /// What every request is answered with, as by a proxy.
+    pub proxy: Option<Page>,
+    /// A bulk with this document is refused whole.
+    pub poison: Option<String>,
+    /// A bulk of more documents finds no memory.
+    pub documents_room: usize,
+    /// How often a document was answered with 201, by index and `_id`.
+    pub creates: BTreeMap<(String, String), usize>,
+    /// Requests that came with a login.
+    pub logins: usize,
     /// User and password; `None`: security is off.
     pub login: Option<(String, String)>,
     /// What the user may do with the index.
@@ -75,6 +91,12 @@ impl Fake {
         let server = Arc::new(Mutex::new(Server {
             indices: BTreeMap::new(),
             faults: VecDeque::new(),
+            lasting: None,
+            proxy: None,
+            poison: None,
+            documents_room: usize::MAX,
+            creates: BTreeMap::new(),
+            logins: 0,
             login: None,
             privileges: vec![
                 "create_doc",
@@ -96,6 +118,10 @@ impl Fake {
         Fake { url, server }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
+    }
+
     pub fn lock(&self) -> MutexGuard<'_, Server> {
         self.server.lock().unwrap()
     }
@@ -112,8 +138,12 @@ impl Fake {
         index.map(|it| it.documents.clone()).unwrap_or_default()
     }
 
+    /// Nothing was asked for that a real server forgives or misunderstands, and no document was made twice.
     pub fn assert_strict(&self) {
         assert_eq!(self.lock().violations, Vec::<String>::new());
+        let server = self.lock();
+        let twice = server.creates.iter().find(|(_, count)| **count != 1);
+        assert_eq!(twice, None, "made more than once");
     }
 }
 
@@ -143,6 +173,38 @@ pub async fn raw_port(reply: Option<&'static [u8]>) -> (SocketAddr, Arc<Mutex<us
     (address, connections)
 }
 
+/// A port that has an index, and answers everything else with chunks that never end; how many bytes went out.
+pub async fn endless_port() -> (SocketAddr, Arc<Mutex<usize>>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let sent = Arc::new(Mutex::new(0));
+    let counted = sent.clone();
+    let serve = async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let counted = counted.clone();
+            tokio::spawn(async move {
+                let mut request = vec![0; 64 << 10];
+                let read = socket.read(&mut request).await.unwrap_or(0);
+                if request[..read].starts_with(b"HEAD") {
+                    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n";
+                    let _written = socket.write_all(head).await;
+                    return;
+                }
+                let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+                let _written = socket.write_all(head).await;
+                let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+                while socket.write_all(&chunk).await.is_ok() {
+                    *counted.lock().unwrap() += chunk.len();
+                }
+            });
+        }
+    };
+    tokio::spawn(serve);
+    (address, sent)
+}
+
 async fn answer(State(server): State<Arc<Mutex<Server>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 256 << 20).await.unwrap_or_default();
@@ -151,11 +213,15 @@ async fn answer(State(server): State<Arc<Mutex<Server>>>, request: Request) -> R
     let fault = {
         let mut server = server.lock().unwrap();
         server.requests.push(format!("{} {path}", parts.method));
+        server.logins += usize::from(parts.headers.contains_key("authorization"));
+        if let Some((status, headers, body)) = &server.proxy {
+            return foreign(*status, headers, body);
+        }
         if let Err(refused) = server.authenticate(&parts.headers) {
             return refused;
         }
         match path.ends_with("/_bulk") {
-            true => server.faults.pop_front(),
+            true => server.faults.pop_front().or_else(|| server.lasting.clone()),
             false => None,
         }
     };
@@ -269,11 +335,20 @@ impl Server {
         };
         self.bulks.push(documents.len());
         if let Some(Fault::Status(status, headers, body)) = fault {
-            let mut response = Response::builder().status(status);
-            for (name, value) in headers {
-                response = response.header(name, value);
-            }
-            return response.body(Body::from(body)).unwrap();
+            return foreign(status, &headers, &body);
+        }
+        if documents.len() > self.documents_room {
+            let reason =
+                "rejected execution of coordinating operation [coordinating_and_primary_bytes=0]";
+            return refuse(429, "es_rejected_execution_exception", reason);
+        }
+        let is_poison = |(id, _): &(String, Value)| Some(id) == self.poison.as_ref();
+        if documents.iter().any(is_poison) {
+            return refuse(
+                400,
+                "illegal_argument_exception",
+                "this one document spoils all",
+            );
         }
         let refusals = match &fault {
             Some(Fault::Items(refusals)) => refusals.clone(),
@@ -333,16 +408,16 @@ impl Server {
 
     fn store(
         &mut self,
-        index: &str,
+        name: &str,
         id: &str,
         document: Value,
     ) -> Result<u16, (u16, &'static str, String)> {
-        if !self.indices.contains_key(index) {
+        if !self.indices.contains_key(name) {
             if !self.auto_create {
                 return Err((
                     404,
                     "index_not_found_exception",
-                    format!("no such index [{index}]"),
+                    format!("no such index [{name}]"),
                 ));
             }
             let foreign =
@@ -351,10 +426,10 @@ impl Server {
                 mapping: foreign,
                 ..Index::default()
             };
-            self.indices.insert(index.to_owned(), made);
+            self.indices.insert(name.to_owned(), made);
         }
         let fields_max = self.fields_max;
-        let index = self.indices.get_mut(index).unwrap();
+        let index = self.indices.get_mut(name).unwrap();
         if index.documents.contains_key(id) {
             let reason =
                 format!("[{id}]: version conflict, document already exists (current version [1])");
@@ -391,6 +466,8 @@ impl Server {
             return Err((400, "document_parsing_exception", reason));
         }
         index.documents.insert(id.to_owned(), document);
+        let made = (name.to_owned(), id.to_owned());
+        *self.creates.entry(made).or_default() += 1;
         Ok(201)
     }
 
@@ -504,6 +581,14 @@ pub fn error_body(status: u16, kind: &str, reason: &str) -> String {
         true => json!({"error": reason}).to_string(),
         false => json!({"error": {"type": kind, "reason": reason}, "status": status}).to_string(),
     }
+}
+
+fn foreign(status: u16, headers: &[(&'static str, String)], body: &str) -> Response {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, value);
+    }
+    response.body(Body::from(body.to_owned())).unwrap()
 }
 
 fn refuse(status: u16, kind: &str, reason: &str) -> Response {

@@ -300,17 +300,12 @@ fn unreachable(node: &Node, no_answer: NoAnswer) -> Verdict {
         NoAnswer::Redirected(why) => {
             return failed(why, "put the address it redirects to into urls");
         }
-        NoAnswer::Broken(why) | NoAnswer::Untrusted(why) => why,
+        NoAnswer::Untrusted { why, mend } => return failed(why, mend),
+        NoAnswer::Broken(why) => why,
     };
     let is_https = node.url.scheme() == "https";
     let has = |part: &str| why.contains(part);
-    let mend = if has("UnknownIssuer") || has("CaUsedAsEndEntity") {
-        "set ca_file to the certificate authority of the cluster (config/certs/http_ca.crt on a node)"
-    } else if has("NotValidForName") || has("not valid for name") {
-        "use a name in urls that the certificate has, or make a certificate with this one"
-    } else if has("Expired") || has("NotValidYet") {
-        "renew the certificate of this node, or mend the clock here"
-    } else if is_https && (has("InvalidContentType") || has("corrupt message")) {
+    let mend = if is_https && (has("InvalidContentType") || has("corrupt message")) {
         "this port does not speak TLS: write http:// in urls"
     } else if !is_https && (has("connection closed") || has("reset")) {
         "this port may want TLS: write https:// in urls"

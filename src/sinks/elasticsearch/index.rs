@@ -4,14 +4,16 @@
 use elasticsearch::indices::{IndicesCreateParts, IndicesExistsParts};
 use serde_json::Value;
 
-use super::nodes::{NoAnswer, Node};
-use super::response::{Refusal, is_wrong_server, refusal, request_fate};
+use super::nodes::{Answer, NoAnswer, Node};
+use super::response::{is_wrong_server, refusal, request_fate};
 use crate::sinks::{Fate, NotReady};
 
 /// Why an index cannot be written to.
 pub(super) enum Absent {
     /// The node is to blame; another may know better.
     Node(NotReady),
+    /// The node has too much to do; another may have less.
+    Busy(NotReady),
     /// The cluster is to blame.
     Cluster(NotReady),
 }
@@ -34,7 +36,7 @@ pub(super) async fn ensure(node: &Node, name: &str, mapping: &Value) -> Result<(
         403 => Err(hold(format!(
             "this user may not see whether index {name:?} exists (HTTP 403); grant view_index_metadata on it"
         ))),
-        status => Err(judge(node, status, &refusal(&answer.body))),
+        _ => Err(judge(node, &answer)),
     }
 }
 
@@ -61,22 +63,30 @@ async fn create(node: &Node, name: &str, mapping: &Value) -> Result<(), Absent> 
             "index {name:?} cannot be created ({kind}: {}); mend index or mapping_file",
             refusal.reason
         ))),
-        (status, _) => Err(judge(node, status, &refusal)),
+        _ => Err(judge(node, &answer)),
     }
 }
 
-fn judge(node: &Node, status: u16, refusal: &Refusal) -> Absent {
-    if is_wrong_server(status, refusal) {
+fn judge(node: &Node, answer: &Answer) -> Absent {
+    let (status, refusal) = (answer.status, refusal(&answer.body));
+    if is_wrong_server(status, &refusal) {
         return Absent::Node(NotReady::Hold(format!(
             "{} does not answer as Elasticsearch (HTTP {status} {}); mend urls",
             node.url, refusal.reason
         )));
     }
-    match request_fate(status, refusal) {
-        Fate::Retry(why) if matches!(status, 502..=504) => Absent::Node(NotReady::Retry(why)),
-        Fate::Retry(why) => Absent::Cluster(NotReady::Retry(why)),
+    let retry = |why| NotReady::Retry {
+        why,
+        after: answer.retry_after,
+    };
+    match request_fate(status, &refusal) {
+        Fate::Retry(why) => match status {
+            429 => Absent::Busy(retry(why)),
+            502..=504 => Absent::Node(retry(why)),
+            _ => Absent::Cluster(retry(why)),
+        },
         Fate::Hold(why) | Fate::Divide(why) | Fate::Reject(why) => hold(why),
-        Fate::Stored => Absent::Cluster(NotReady::Retry(format!("unexpected HTTP {status}"))),
+        Fate::Stored => Absent::Cluster(retry(format!("unexpected HTTP {status}"))),
     }
 }
 
@@ -87,8 +97,9 @@ fn hold(why: String) -> Absent {
 impl From<NoAnswer> for Absent {
     fn from(no_answer: NoAnswer) -> Self {
         Absent::Node(match no_answer {
-            NoAnswer::Broken(why) => NotReady::Retry(why),
-            NoAnswer::Untrusted(why) | NoAnswer::Redirected(why) => NotReady::Hold(why),
+            NoAnswer::Broken(why) => NotReady::Retry { why, after: None },
+            NoAnswer::Untrusted { why, mend } => NotReady::Hold(format!("{why}; {mend}")),
+            NoAnswer::Redirected(why) => NotReady::Hold(why),
         })
     }
 }

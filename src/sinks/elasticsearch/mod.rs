@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use super::{Fate, NotReady, Reply, Sink, document};
 use crate::sample::Sample;
 
+mod body;
 mod check;
+mod client;
 mod index;
 mod mapping;
 mod nodes;
@@ -21,7 +23,7 @@ mod response;
 pub use check::check;
 
 use index::Absent;
-use nodes::{NoAnswer, Nodes};
+use nodes::{Answer, NoAnswer, Nodes};
 
 /// The mapping with which the index is created where the configuration names no other.
 pub const SHIPPED_MAPPING: &str = include_str!("../../../mappings/consumer_lag.json");
@@ -119,7 +121,7 @@ impl Elasticsearch {
     /// Looks for the index through node `at`; notes the node's health.
     async fn ensure_index(&mut self, at: usize) -> Result<(), NotReady> {
         let Some(node) = self.nodes.list.get(at) else {
-            return Err(NotReady::Retry("no node to ask".to_owned()));
+            return Err(no_node());
         };
         match index::ensure(node, &self.index, &self.mapping).await {
             Ok(()) => {
@@ -127,8 +129,12 @@ impl Elasticsearch {
                 Ok(())
             }
             Err(Absent::Node(not_ready)) => {
-                let (NotReady::Retry(why) | NotReady::Hold(why)) = &not_ready;
+                let (NotReady::Retry { why, .. } | NotReady::Hold(why)) = &not_ready;
                 self.nodes.failed(at, why, Instant::now());
+                Err(not_ready)
+            }
+            Err(Absent::Busy(not_ready)) => {
+                self.nodes.busy(at, Instant::now());
                 Err(not_ready)
             }
             Err(Absent::Cluster(not_ready)) => {
@@ -142,7 +148,7 @@ impl Elasticsearch {
     async fn send(&mut self, at: usize, batch: &[Sample]) -> Reply {
         let ids: Vec<String> = batch.iter().map(Sample::id).collect();
         let Some(node) = self.nodes.list.get(at) else {
-            return Reply::all(Fate::Retry("no node to ask".to_owned()), batch.len());
+            return not_ready(no_node(), false, batch.len());
         };
         let sent = node
             .client
@@ -157,28 +163,52 @@ impl Elasticsearch {
             Err(no_answer) => {
                 let fate = match no_answer {
                     NoAnswer::Broken(why) => Fate::Retry(why),
-                    NoAnswer::Untrusted(why) | NoAnswer::Redirected(why) => Fate::Hold(why),
+                    NoAnswer::Untrusted { why, mend } => Fate::Hold(format!("{why}; {mend}")),
+                    NoAnswer::Redirected(why) => Fate::Hold(why),
                 };
                 return self.node_failed(at, fate, batch.len());
             }
         };
         if answer.status == 200 {
             return match response::bulk_fates(&answer.body, &ids) {
-                Ok(fates) => self.node_answered(at, fates, answer.retry_after),
+                Ok((fates, is_crowded)) => {
+                    self.nodes.worked(at);
+                    Reply {
+                        fates,
+                        retry_after: answer.retry_after,
+                        another_node: false,
+                        is_crowded,
+                    }
+                }
                 // What was stored of it answers 409 to the next attempt.
                 Err(why) => self.node_failed(at, Fate::Retry(why), batch.len()),
             };
         }
-        let refusal = response::refusal(&answer.body);
-        let fate = response::request_fate(answer.status, &refusal);
-        let is_to_blame = matches!(answer.status, 502..=504)
-            || response::is_wrong_server(answer.status, &refusal);
-        let mut reply = match is_to_blame {
-            true => self.node_failed(at, fate, batch.len()),
-            false => self.node_answered(at, vec![fate; batch.len()], None),
-        };
+        let mut reply = self.refused(at, &answer, batch.len());
         reply.retry_after = answer.retry_after;
         reply
+    }
+
+    /// Judges an answer that refuses a bulk of `count` documents as a whole.
+    fn refused(&mut self, at: usize, answer: &Answer, count: usize) -> Reply {
+        let refusal = response::refusal(&answer.body);
+        let fate = response::request_fate(answer.status, &refusal);
+        if answer.status == 429 && matches!(fate, Fate::Retry(_)) {
+            // Memory is counted by each node for itself: another may have room.
+            let now = Instant::now();
+            self.nodes.busy(at, now);
+            return Reply {
+                is_crowded: true,
+                ..elsewhere(fate, self.nodes.another(now), count)
+            };
+        }
+        let is_to_blame = matches!(answer.status, 502..=504)
+            || response::is_wrong_server(answer.status, &refusal);
+        if is_to_blame {
+            return self.node_failed(at, fate, count);
+        }
+        self.nodes.worked(at);
+        Reply::all(fate, count)
     }
 
     /// Notes that a node did not answer as one should, and says whether another may do better.
@@ -188,20 +218,6 @@ impl Elasticsearch {
             self.nodes.failed(at, why, now);
         }
         elsewhere(fate, self.nodes.another(now), count)
-    }
-
-    fn node_answered(
-        &mut self,
-        at: usize,
-        fates: Vec<Fate>,
-        retry_after: Option<Duration>,
-    ) -> Reply {
-        self.nodes.worked(at);
-        Reply {
-            fates,
-            retry_after,
-            another_node: false,
-        }
     }
 }
 
@@ -227,13 +243,32 @@ impl Sink for Elasticsearch {
     async fn deliver(&mut self, batch: &[Sample]) -> Reply {
         let at = self.nodes.pick(Instant::now());
         // Before each bulk: where somebody deleted the index, the bulk itself would make one with a guessed mapping.
-        let fate = match self.ensure_index(at).await {
-            Ok(()) => return self.send(at, batch).await,
-            Err(NotReady::Retry(why)) => Fate::Retry(why),
-            Err(NotReady::Hold(why)) => Fate::Hold(why),
-        };
-        let may_go_on = self.nodes.is_paused(at) && self.nodes.another(Instant::now());
-        elsewhere(fate, may_go_on, batch.len())
+        match self.ensure_index(at).await {
+            Ok(()) => self.send(at, batch).await,
+            Err(why) => {
+                let may_go_on = self.nodes.is_paused(at) && self.nodes.another(Instant::now());
+                not_ready(why, may_go_on, batch.len())
+            }
+        }
+    }
+}
+
+fn no_node() -> NotReady {
+    NotReady::Retry {
+        why: "no node to ask".to_owned(),
+        after: None,
+    }
+}
+
+/// The fate of a batch that was not sent.
+fn not_ready(why: NotReady, another_node: bool, count: usize) -> Reply {
+    let (fate, retry_after) = match why {
+        NotReady::Retry { why, after } => (Fate::Retry(why), after),
+        NotReady::Hold(why) => (Fate::Hold(why), None),
+    };
+    Reply {
+        retry_after,
+        ..elsewhere(fate, another_node, count)
     }
 }
 

@@ -3,35 +3,31 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use elasticsearch::Elasticsearch as Client;
-use elasticsearch::auth::Credentials as ClientCredentials;
-use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::Url;
 use elasticsearch::http::response::Response;
-use elasticsearch::http::transport::{SingleNodeConnectionPool, TransportBuilder};
-use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use super::response;
-use super::{Credentials, Settings, SettingsError};
+use super::body::{self, Unread};
+use super::{Settings, SettingsError, client, response};
 use crate::backoff::Backoff;
 
 /// A node that failed is left alone for this long first, then twice that, up to `PAUSE_LONGEST`.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LONGEST: Duration = Duration::from_secs(60);
 
-/// An answer of more bytes is not one to us: `filter_path` keeps a bulk reply of 500 documents below 1 MiB.
-const ANSWER_BYTES_MAX: u64 = 8 << 20;
-
 /// One URL, with a transport and a health of its own.
 pub(super) struct Node {
     pub(super) url: Url,
     pub(super) client: Client,
+    settings: Settings,
+    /// Content of `ca_file` when `client` was made.
+    authorities: Option<Vec<u8>>,
     paused_until: Option<Instant>,
     pauses: Backoff,
+    /// The log says that it does not answer.
+    is_said: bool,
 }
 
 /// All URLs of the configuration.
@@ -55,7 +51,7 @@ pub(super) enum NoAnswer {
     /// Refused, reset, timed out, torn: the outcome is unknown.
     Broken(String),
     /// Its certificate is not one we may trust: nothing was sent, and waiting mends nothing.
-    Untrusted(String),
+    Untrusted { why: String, mend: &'static str },
     /// Something sent us elsewhere, which turns a bulk into a question.
     Redirected(String),
 }
@@ -89,24 +85,28 @@ impl Nodes {
     pub(super) fn failed(&mut self, index: usize, why: &str, now: Instant) {
         let others = self.list.len() > 1;
         if let Some(node) = self.list.get_mut(index) {
-            let pause = node.pauses.ceiling();
-            // Only counts the failure: the pause of one node needs no jitter.
-            let _jittered = node.pauses.next_wait();
-            if node.paused_until.is_none() && others {
+            if others && !std::mem::replace(&mut node.is_said, true) {
                 tracing::warn!(url = %node.url, why, "elasticsearch node does not answer, asking another");
             }
-            node.paused_until = Some(now + pause);
+            node.pause(now);
+            node.trust_anew();
+        }
+    }
+
+    /// Notes that a node has too much to do: it answers, so that nothing is said, but another is asked first.
+    pub(super) fn busy(&mut self, index: usize, now: Instant) {
+        if let Some(node) = self.list.get_mut(index) {
+            node.pause(now);
         }
     }
 
     /// Notes that a node answered.
     pub(super) fn worked(&mut self, index: usize) {
-        let others = self.list.len() > 1;
         if let Some(node) = self.list.get_mut(index)
             && node.paused_until.take().is_some()
         {
             node.pauses.reset();
-            if others {
+            if std::mem::take(&mut node.is_said) {
                 tracing::info!(url = %node.url, "elasticsearch node answers again");
             }
         }
@@ -140,28 +140,41 @@ impl Node {
                     .to_owned(),
             });
         }
-        let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url.clone()))
-            .timeout(settings.request_timeout)
-            .request_body_compression(true);
-        builder = match &settings.proxy {
-            Some(proxy) => builder.proxy(parse_proxy(proxy)?, None, None),
-            None => builder.disable_proxy(),
-        };
-        if let Some(credentials) = client_credentials(&settings.credentials)? {
-            builder = builder.auth(credentials);
-        }
-        if let Some(validation) = validation(settings)? {
-            builder = builder.cert_validation(validation);
-        }
-        let transport = builder
-            .build()
-            .map_err(|error| SettingsError::Client(error.to_string()))?;
+        let authorities = client::authorities(settings)?;
+        let client = client::build(&url, settings, authorities.as_deref())?;
         Ok(Node {
             url,
-            client: Client::new(transport),
+            client,
+            settings: settings.clone(),
+            authorities,
             paused_until: None,
             pauses: Backoff::new(PAUSE_FIRST, PAUSE_LONGEST),
+            is_said: false,
         })
+    }
+
+    /// Takes what `ca_file` says now: an authority is replaced in place, and that must not need a restart.
+    fn trust_anew(&mut self) {
+        // A file that is just being written is looked at again with the next failure.
+        let Ok(authorities) = client::authorities(&self.settings) else {
+            return;
+        };
+        if authorities == self.authorities {
+            return;
+        }
+        if let Ok(client) = client::build(&self.url, &self.settings, authorities.as_deref()) {
+            tracing::info!(url = %self.url, "ca_file has changed and is in force now");
+            self.client = client;
+            self.authorities = authorities;
+        }
+    }
+
+    /// Leaves it alone for some time, longer with each failure in a row.
+    fn pause(&mut self, now: Instant) {
+        let pause = self.pauses.ceiling();
+        // Only counts the failure: the pause of one node needs no jitter.
+        let _jittered = self.pauses.next_wait();
+        self.paused_until = Some(now + pause);
     }
 
     /// Reads what `sent` brought; `path_end` is the end of the path that was asked for.
@@ -173,8 +186,12 @@ impl Node {
         let response = sent.map_err(|error| self.broken(&error))?;
         let answered = response.url();
         if answered.origin() != self.url.origin() || !answered.path().ends_with(path_end) {
+            // A login page has a new token in its query each time: nothing for a log, and never twice the same.
+            let mut place = answered.clone();
+            place.set_query(None);
+            place.set_fragment(None);
             return Err(NoAnswer::Redirected(format!(
-                "{} redirects to {answered}; put the address of Elasticsearch itself into urls",
+                "{} redirects to {place}; put the address of Elasticsearch itself into urls",
                 self.url
             )));
         }
@@ -184,26 +201,15 @@ impl Node {
             .get("retry-after")
             .and_then(|value| value.to_str().ok())
             .and_then(|text| response::retry_after(text, Utc::now()));
-        // The client has no limit of its own; where no length is announced, the request's timeout is one.
-        let too_long = |bytes: u64| {
-            NoAnswer::Broken(format!("{} answers with {bytes} bytes, too many", self.url))
-        };
-        if let Some(bytes) = response
-            .content_length()
-            .filter(|&it| it > ANSWER_BYTES_MAX)
-        {
-            return Err(too_long(bytes));
-        }
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| self.broken(&error))?;
-        if body.len() as u64 > ANSWER_BYTES_MAX {
-            return Err(too_long(body.len() as u64));
-        }
+        let body = body::read(response).await.map_err(|unread| match unread {
+            Unread::TooLong(what) => {
+                NoAnswer::Broken(format!("{} answers with {what}, too many for us", self.url))
+            }
+            Unread::Broken(error) => self.broken(&error),
+        })?;
         Ok(Answer {
             status,
-            body: body.to_vec(),
+            body,
             retry_after,
         })
     }
@@ -220,57 +226,25 @@ impl Node {
         };
         // The words of the TLS library for whatever is wrong with a certificate.
         if why.contains("invalid peer certificate") {
-            return NoAnswer::Untrusted(format!("{} is not trusted: {why}", self.url));
+            return NoAnswer::Untrusted {
+                mend: certificate_mend(&why),
+                why: format!("{} is not trusted: {why}", self.url),
+            };
         }
         NoAnswer::Broken(format!("{} does not answer: {why}", self.url))
     }
 }
 
-fn parse_proxy(proxy: &str) -> Result<Url, SettingsError> {
-    Url::parse(proxy).map_err(|error| SettingsError::Url {
-        url: proxy.rsplit('@').next().unwrap_or_default().to_owned(),
-        why: error.to_string(),
-    })
-}
-
-/// Secrets without the newline that a file ends in; the client panics on characters that no header may have.
-fn client_credentials(
-    credentials: &Credentials,
-) -> Result<Option<ClientCredentials>, SettingsError> {
-    match credentials {
-        Credentials::None => Ok(None),
-        Credentials::Basic { username, password } => {
-            let password = password.expose_secret().trim_end_matches(['\r', '\n']);
-            Ok(Some(ClientCredentials::Basic(
-                username.clone(),
-                password.to_owned(),
-            )))
-        }
-        Credentials::ApiKey(key) => {
-            let key = key.expose_secret().trim();
-            let decoded = STANDARD.decode(key).map_err(|_| SettingsError::ApiKey)?;
-            match decoded.contains(&b':') {
-                true => Ok(Some(ClientCredentials::EncodedApiKey(key.to_owned()))),
-                false => Err(SettingsError::ApiKey),
-            }
-        }
+/// What to do about a certificate; the texts are those of the TLS library.
+fn certificate_mend(why: &str) -> &'static str {
+    let has = |part: &str| why.contains(part);
+    if has("Expired") || has("NotValidYet") || has("expired") || has("not valid yet") {
+        "renew the certificate of this node, or mend the clock here"
+    } else if has("NotValidForName") || has("not valid for name") {
+        "use a name in urls that the certificate has, or make a certificate with this one"
+    } else {
+        "set ca_file to the certificate authority of the cluster (config/certs/http_ca.crt on a node)"
     }
-}
-
-fn validation(settings: &Settings) -> Result<Option<CertificateValidation>, SettingsError> {
-    if settings.accept_any_certificate {
-        return Ok(Some(CertificateValidation::None));
-    }
-    let Some(path) = &settings.ca_file else {
-        return Ok(None);
-    };
-    let fault = |why: String| SettingsError::CaFile {
-        path: path.clone(),
-        why,
-    };
-    let pem = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
-    let certificate = Certificate::from_pem(&pem).map_err(|error| fault(error.to_string()))?;
-    Ok(Some(CertificateValidation::Full(certificate)))
 }
 
 #[cfg(test)]

@@ -80,8 +80,9 @@ pub(super) fn is_wrong_server(status: u16, refusal: &Refusal) -> bool {
     }
 }
 
-/// The fates of a bulk reply, in the order of `ids`; the error says why the reply proves nothing.
-pub(super) fn bulk_fates(body: &[u8], ids: &[String]) -> Result<Vec<Fate>, String> {
+/// The fates of a bulk reply, in the order of `ids`, and whether there was no room for any of the documents; the error says why the
+/// reply proves nothing.
+pub(super) fn bulk_fates(body: &[u8], ids: &[String]) -> Result<(Vec<Fate>, bool), String> {
     let reply: BulkReply = serde_json::from_slice(body)
         .map_err(|error| format!("the reply to a bulk is not one of Elasticsearch ({error})"))?;
     // An action line without a document is skipped with `errors: false`, so that only the count tells.
@@ -93,15 +94,19 @@ pub(super) fn bulk_fates(body: &[u8], ids: &[String]) -> Result<Vec<Fate>, Strin
         ));
     }
     let mut fates = Vec::with_capacity(ids.len());
+    let mut is_crowded = true;
     for (action, id) in reply.items.iter().zip(ids) {
         let item = &action.create;
         if item.id.as_ref().is_some_and(|answered| answered != id) {
             return Err("the reply to a bulk names other documents than were sent".to_owned());
         }
         let refusal = item.error.as_ref().map(refusal_of);
-        fates.push(item_fate(item.status, refusal.as_ref()));
+        let fate = item_fate(item.status, refusal.as_ref());
+        // The queue of a shard takes its part of a bulk whole or not at all.
+        is_crowded &= item.status == 429 && matches!(fate, Fate::Retry(_));
+        fates.push(fate);
     }
-    Ok(fates)
+    Ok((fates, is_crowded))
 }
 
 /// What an answer other than a bulk reply says; a body that is not an error of Elasticsearch has no kind.

@@ -1,5 +1,6 @@
 use secrecy::SecretString;
 
+use super::super::Credentials;
 use super::*;
 
 fn settings(urls: &[&str]) -> Settings {

@@ -190,7 +190,7 @@ fn a_reply_that_is_short_foreign_torn_or_of_others_proves_nothing() {
     let whole = r#"{"errors":false,"items":[{"create":{"_id":"a","status":201}},{"create":{"_id":"b","status":409}}]}"#;
     assert_eq!(
         bulk_fates(whole.as_bytes(), &ids),
-        Ok(vec![Fate::Stored, Fate::Stored])
+        Ok((vec![Fate::Stored, Fate::Stored], false))
     );
     let swapped = whole.replace("\"b\"", "\"c\"");
     let short = r#"{"errors":false,"items":[{"create":{"_id":"a","status":201}}]}"#;
@@ -232,4 +232,24 @@ fn a_long_reason_is_cut_and_stays_one_line() {
     let refusal = refusal(body.as_bytes());
     assert_eq!(refusal.reason.len(), REASON_CHARS_MAX);
     assert!(refusal.reason.starts_with("a b x"));
+}
+
+#[test]
+fn only_a_reply_that_found_no_room_for_any_document_asks_for_smaller_requests() {
+    let ids = ["a".to_owned(), "b".to_owned()];
+    let crowded = |first: &str, second: &str| {
+        let item = |id: &str, rest: &str| format!(r#"{{"create":{{"_id":"{id}",{rest}}}}}"#);
+        let body = format!(
+            r#"{{"errors":true,"items":[{},{}]}}"#,
+            item("a", first),
+            item("b", second)
+        );
+        bulk_fates(body.as_bytes(), &ids).unwrap().1
+    };
+    let queue =
+        r#""status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}"#;
+    let flood = r#""status":429,"error":{"type":"cluster_block_exception","reason":"disk"}"#;
+    assert!(crowded(queue, queue));
+    assert!(!crowded(queue, r#""status":201"#));
+    assert!(!crowded(flood, flood));
 }
