@@ -81,7 +81,7 @@ pub(super) fn is_wrong_server(status: u16, refusal: &Refusal) -> bool {
 }
 
 /// The fates of a bulk reply, in the order of `ids`; the error says why the reply proves nothing.
-pub(super) fn bulk_fates(body: &[u8], ids: &[String]) -> Result<Vec<Fate>, String> {
+pub fn bulk_fates(body: &[u8], ids: &[String]) -> Result<Vec<Fate>, String> {
     let reply: BulkReply = serde_json::from_slice(body)
         .map_err(|error| format!("the reply to a bulk is not one of Elasticsearch ({error})"))?;
     // An action line without a document is skipped with `errors: false`, so that only the count tells.
@@ -102,6 +102,11 @@ pub(super) fn bulk_fates(body: &[u8], ids: &[String]) -> Result<Vec<Fate>, Strin
         fates.push(item_fate(item.status, refusal.as_ref()));
     }
     Ok(fates)
+}
+
+/// The fate of every document of a request whose answer has another status than 200.
+pub fn refused_fate(status: u16, body: &[u8]) -> Fate {
+    request_fate(status, &refusal(body))
 }
 
 /// What an answer other than a bulk reply says; a body that is not an error of Elasticsearch has no kind.
