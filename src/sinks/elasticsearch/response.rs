@@ -27,7 +27,9 @@ pub(super) fn item_fate(status: u16, refusal: Option<&Refusal>) -> Fate {
     let reason = refusal.map_or("", |it| it.reason.as_str());
     let text = text(status, kind, reason);
     match (kind, status) {
-        (None, 200..=299 | 409) | (Some("version_conflict_engine_exception"), 409) => Fate::Stored,
+        // An error beside a status of success proves nothing.
+        (None, 200..=299 | 409) if refusal.is_none() => Fate::Stored,
+        (Some("version_conflict_engine_exception"), 409) => Fate::Stored,
         (Some("es_rejected_execution_exception" | "circuit_breaking_exception"), _) => {
             Fate::Retry(text)
         }
@@ -167,7 +169,7 @@ fn refusal_of(error: &Value) -> Refusal {
         reason = format!("{reason}: {cause}");
     }
     Refusal {
-        kind: part(error, "type"),
+        kind: part(error, "type").map(|kind| cut(&kind)),
         reason: cut(&reason),
     }
 }
