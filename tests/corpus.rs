@@ -25,7 +25,9 @@ const SEEDS_MIN: usize = 10;
 const CORPUS_BYTES_MAX: u64 = 200 * 1024;
 
 fn replay(target: &str, check: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target);
     let mut wrong = Vec::new();
     let (mut seeds, mut bytes) = (0, 0);
     for entry in fs::read_dir(&folder).unwrap() {
@@ -38,8 +40,16 @@ fn replay(target: &str, check: fn(&[u8])) {
         }
     }
     assert!(wrong.is_empty(), "a claim does not hold for {wrong:#?}");
-    assert!(seeds >= SEEDS_MIN, "only {seeds} seeds in {}", folder.display());
-    assert!(bytes <= CORPUS_BYTES_MAX, "{bytes} bytes in {}", folder.display());
+    assert!(
+        seeds >= SEEDS_MIN,
+        "only {seeds} seeds in {}",
+        folder.display()
+    );
+    assert!(
+        bytes <= CORPUS_BYTES_MAX,
+        "{bytes} bytes in {}",
+        folder.display()
+    );
 }
 
 #[test]

@@ -1,113 +1,60 @@
-//! What `mirrorlag run` costs on a simulated fleet: CPU, memory, ticks missed. Not criterion: a whole process over a minute.
+//! What `mirrorlag run` costs and how fast it is on a simulated fleet, beside what people run today. Not criterion: whole processes.
 //!
-//!     cargo bench --bench fleet -- [SOURCES [SECONDS]]
+//!     cargo bench --bench fleet -- MODE [NUMBERS]
 //!
-//! SOURCES (100) topics on SOURCES/10 hosts, one SSH session each, interval 1 s, for SECONDS (60) after a start of 10 s. The fleet runs in
-//! this process, `mirrorlag run` in its own, with its output to a sink of JSON lines.
+//! | mode | measures |
+//! |---|---|
+//! | `cost [SOURCES [SECONDS]]` | CPU, memory, documents: 100 sources at 1 s; then today's script on the same fleet |
+//! | `topics [SECONDS [INTERVAL]]` | the same at 10, 100, 1,000 and 5,000 topics in groups of 50, with the lateness of ticks |
+//! | `connect [SESSIONS]` | time until 400 sessions are logged in; then parallel-ssh and OpenSSH |
+//! | `first` | time from the start of the process to the first document |
+//! | `describes` | JVMs a host starts per tick for 50 topics of one group; then today's script |
+//! | `freshness [SOURCES [SECONDS]]` | last byte of a table on the wire to document accepted; then today's script |
+//! | `deliver [RECORDS]` | documents per second from the journal into Elasticsearch; then one call per line and `helpers.bulk` |
+//! | `restart [RECORDS]` | time to the first batch, and memory, with 1,000,000 records undelivered |
+//!
+//! The fleet and a server that accepts every document run in this process; what is measured runs in its own. What needs Python takes it
+//! from MIRRORLAG_COMPARE_PYTHON and is left out without it; MIRRORLAG_COMPARE_ELASTICSEARCH (a URL with `user:password@`) is
+//! needed by `deliver`. `benches/compare/run` sets both.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // in functions that tests call, which clippy does not know as tests
+// In functions that tests call, which clippy does not know as tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+mod accepting;
+mod backlog;
+mod child;
+mod configuration;
+mod connect;
+mod cost;
+mod deliver;
+mod freshness;
 
-use mirrorlag::simulator::{CONSUMER_GROUPS, Fleet, FleetSettings};
-
-const START: Duration = Duration::from_secs(10);
+/// A fleet is given this long until all its sources are connected and collect.
+const START: std::time::Duration = std::time::Duration::from_secs(15);
 
 #[tokio::main]
 async fn main() {
-    let numbers: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
-    let sources = numbers.first().copied().unwrap_or(100) as usize;
-    let seconds = numbers.get(1).copied().unwrap_or(60);
-    let folder = tempfile::tempdir().unwrap();
-    let hosts = sources.div_ceil(10);
-    let settings = FleetSettings::uniform(7, folder.path().to_owned(), hosts, 10, 12);
-    let fleet = Fleet::start(settings).await.unwrap();
-    let config = folder.path().join("mirrorlag.yaml");
-    fs::write(&config, configuration(&fleet, sources, folder.path())).unwrap();
-    let mut child = start(&config, folder.path());
-    tokio::time::sleep(START).await;
-    let (cpu_before, lines_before) = (cpu_seconds(&child), lines(folder.path()));
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let (cpu, lines) = (
-        cpu_seconds(&child) - cpu_before,
-        lines(folder.path()) - lines_before,
-    );
-    println!("sources          {sources}, one session each, interval 1 s, {seconds} s");
-    println!("documents        {lines} of {}", sources as u64 * seconds);
-    println!(
-        "cpu              {:.2} % of one core ({cpu:.2} s)",
-        100.0 * cpu / seconds as f64
-    );
-    println!("resident memory  {} KiB", resident_kib(&child));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    fleet.stop().await;
-}
-
-fn configuration(fleet: &Fleet, sources: usize, folder: &Path) -> String {
-    let access = fleet.access();
-    let mut yaml = format!(
-        "defaults:\n  interval: 1s\n  describes_per_host: 10\n  group: mirror\n  bootstrap_servers: ['b1:9092']\n  ssh: {{user: {}, private_key: {}, known_hosts: {}}}\n  kafka: {{consumer_groups: {CONSUMER_GROUPS}}}\n",
-        access.user,
-        access.private_key.display(),
-        access.known_hosts.display(),
-    );
-    writeln!(
-        yaml,
-        "journal: {{path: {}}}",
-        folder.join("journal.db").display()
-    )
-    .unwrap();
-    yaml.push_str("sinks: {stdout: {}}\nmirror_hosts:\n");
-    for (host, port) in fleet.hosts() {
-        writeln!(
-            yaml,
-            "  {}: {{address: 127.0.0.1, port: {port}}}",
-            host.name
-        )
-        .unwrap();
-    }
-    yaml.push_str("topics:\n");
-    for n in 0..sources {
-        let (host, topic) = (n / 10, n % 10);
-        writeln!(yaml, "  - {{topic: topic-{topic}, mirror_host: mm-{host}}}").unwrap();
-    }
-    yaml
-}
-
-fn start(config: &Path, folder: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_mirrorlag"))
-        .args(["run", "-c"])
-        .arg(config)
-        .stdout(File::create(folder.join("documents")).unwrap())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap()
-}
-
-fn lines(folder: &Path) -> u64 {
-    let text = fs::read(folder.join("documents")).unwrap();
-    text.iter().filter(|byte| **byte == b'\n').count() as u64
-}
-
-/// User and system time, from `/proc/<pid>/stat` (fields 14 and 15, in ticks of 10 ms).
-fn cpu_seconds(child: &Child) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    let behind_name = stat.rsplit(')').next().unwrap();
-    let fields: Vec<f64> = behind_name
-        .split_whitespace()
-        .filter_map(|field| field.parse().ok())
+    // `cargo bench` adds `--bench`.
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|it| !it.starts_with("--"))
         .collect();
-    // The state letter does not parse: what is field 14 of the file is the eleventh number here.
-    (fields[10] + fields[11]) / 100.0
-}
-
-fn resident_kib(child: &Child) -> String {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    line.unwrap().split_whitespace().nth(1).unwrap().to_owned()
+    let mode = arguments.first().map_or("cost", String::as_str);
+    let number = |at: usize, default: u64| -> u64 {
+        arguments
+            .get(at)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
+    match mode {
+        "cost" => cost::cost(number(1, 100) as usize, number(2, 60)).await,
+        "topics" => cost::topics(number(1, 30), number(2, 1)).await,
+        "describes" => cost::describes().await,
+        "connect" => connect::connect(number(1, 400) as usize).await,
+        "first" => connect::first().await,
+        "freshness" => freshness::freshness(number(1, 20) as usize, number(2, 30)).await,
+        "deliver" => deliver::deliver(number(1, 20_000)).await,
+        "restart" => backlog::restart(number(1, 1_000_000)).await,
+        other => panic!("no mode {other:?}; see benches/fleet/main.rs"),
+    }
 }

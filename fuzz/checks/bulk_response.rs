@@ -14,10 +14,15 @@ const DOCUMENTS_MAX: usize = 500;
 const REASON_CHARS_MAX: usize = 1000;
 
 pub fn check(data: &[u8]) {
-    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let end = data
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(data.len());
     let first = String::from_utf8_lossy(&data[..end]);
     let body = data.get(end + 1..).unwrap_or_default();
-    let mut numbers = first.split(' ').map(|word| word.parse::<u16>().unwrap_or(200));
+    let mut numbers = first
+        .split(' ')
+        .map(|word| word.parse::<u16>().unwrap_or(200));
     let status = numbers.next().unwrap_or(200);
     let count = usize::from(numbers.next().unwrap_or(1)).min(DOCUMENTS_MAX);
     if status == 200 {
@@ -43,8 +48,15 @@ fn check_reply(body: &[u8], count: usize) {
     for (n, fate) in fates.iter().enumerate() {
         let item = &reply["items"][n]["create"];
         let named = item["_id"].as_str();
-        assert!(named.is_none_or(|id| id == ids[n]), "item {n} is of {named:?}");
-        assert_eq!(*fate == Fate::Stored, says_stored(item), "item {n}: {fate:?} of {item}");
+        assert!(
+            named.is_none_or(|id| id == ids[n]),
+            "item {n} is of {named:?}"
+        );
+        assert_eq!(
+            *fate == Fate::Stored,
+            says_stored(item),
+            "item {n}: {fate:?} of {item}"
+        );
         check_reason(fate, body);
     }
 }
@@ -61,7 +73,9 @@ fn says_stored(item: &Value) -> bool {
 fn check_reason(fate: &Fate, body: &[u8]) {
     let reason = match fate {
         Fate::Stored => return,
-        Fate::Retry(reason) | Fate::Hold(reason) | Fate::Reject(reason) | Fate::Divide(reason) => reason,
+        Fate::Retry(reason) | Fate::Hold(reason) | Fate::Reject(reason) | Fate::Divide(reason) => {
+            reason
+        }
     };
     assert!(!reason.is_empty(), "no reason");
     assert!(!reason.contains('\n'), "more than one line: {reason:?}");

@@ -8,15 +8,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use mirrorlag::config::{self, Config, Loaded, Problem, Problems};
 use mirrorlag::kafka;
 use mirrorlag::sinks::elasticsearch::{Credentials, Elasticsearch};
-
-/// As `config/document.rs` has it; more is refused before it is read.
-const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// In a file and in a variable that a configuration may name; printed by nothing.
 const SECRETS: [&str; 2] = ["s3cret-of-a-file", "s3cret-of-a-variable"];
@@ -49,7 +45,11 @@ pub fn check(data: &[u8]) {
         let env = |name: &str| machine.env.get(name).cloned();
         let first = config::load(&path, &env);
         let second = config::load(&path, &env);
-        assert_eq!(format!("{first:?}"), format!("{second:?}"), "the same file, read twice");
+        assert_eq!(
+            format!("{first:?}"),
+            format!("{second:?}"),
+            "the same file, read twice"
+        );
         match first {
             Ok(loaded) => check_loaded(machine, &loaded),
             Err(problems) => check_problems(&problems, text),
@@ -59,7 +59,11 @@ pub fn check(data: &[u8]) {
 
 /// Devices block or never end, and what the system says of itself is not the same twice. Escapes could hide such a path.
 fn leaves_the_folder(text: &str) -> bool {
-    ["/dev", "/proc", "/sys", "/run", "..", "\\x", "\\u", "\\U", "\\/"].iter().any(|part| text.contains(part))
+    [
+        "/dev", "/proc", "/sys", "/run", "..", "\\x", "\\u", "\\U", "\\/",
+    ]
+    .iter()
+    .any(|part| text.contains(part))
 }
 
 impl Machine {
@@ -109,14 +113,28 @@ fn check_problems(problems: &Problems, text: &str) {
     }
     let shown = problems.to_string();
     let count = problems.errors.len() + problems.warnings.len();
-    assert_eq!(shown.lines().count(), count, "a line for each problem:\n{shown}");
+    assert_eq!(
+        shown.lines().count(),
+        count,
+        "a line for each problem:\n{shown}"
+    );
 }
 
 fn check_problem(problem: &Problem, lines: usize) {
-    assert!(!problem.what.is_empty() && !problem.mend.is_empty(), "{problem:?}");
-    assert!(problem.place.line <= lines, "line {} of {lines}: {problem}", problem.place.line);
+    assert!(
+        !problem.what.is_empty() && !problem.mend.is_empty(),
+        "{problem:?}"
+    );
+    assert!(
+        problem.place.line <= lines,
+        "line {} of {lines}: {problem}",
+        problem.place.line
+    );
     let shown = problem.to_string();
-    assert!(!shown.contains(|c: char| c.is_control()), "no line for a terminal: {shown:?}");
+    assert!(
+        !shown.contains(|c: char| c.is_control()),
+        "no line for a terminal: {shown:?}"
+    );
     has_no_secret(&shown);
 }
 
@@ -127,8 +145,15 @@ fn check_loaded(machine: &Machine, loaded: &Loaded) {
     has_no_secret(&format!("{loaded:?}"));
     let config = &loaded.config;
     assert!(!config.sources.is_empty(), "nothing to ask");
-    assert!(config.sinks.elasticsearch.is_some() || config.sinks.stdout, "nowhere to write to");
-    let names: BTreeSet<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+    assert!(
+        config.sinks.elasticsearch.is_some() || config.sinks.stdout,
+        "nowhere to write to"
+    );
+    let names: BTreeSet<&str> = config
+        .sources
+        .iter()
+        .map(|source| source.name.as_str())
+        .collect();
     assert_eq!(names.len(), config.sources.len(), "two sources of one name");
     check_limits(config);
     check_words(config);
@@ -144,7 +169,10 @@ fn check_limits(config: &Config) {
         assert!((1..=64).contains(&host.handshakes_per_host));
         assert!((seconds(1)..=seconds(120)).contains(&host.ssh.connect_timeout));
         assert!((seconds(3)..=seconds(600)).contains(&host.ssh.dead_after));
-        assert!(host.ssh.private_key.is_some() || host.ssh.agent, "no way to log in");
+        assert!(
+            host.ssh.private_key.is_some() || host.ssh.agent,
+            "no way to log in"
+        );
     }
     for source in &config.sources {
         assert!((seconds(1)..=seconds(86_400)).contains(&source.interval));
@@ -162,16 +190,31 @@ fn check_words(config: &Config) {
         let command = kafka::loop_command(kafka, describe, Duration::from_secs(90), "m4rk");
         let command = command.expect("an accepted value can be quoted");
         let words = shlex::split(&command).expect("a command line");
-        let mut expected = vec!["exec", "/bin/sh", "-c", kafka::LOOP_SCRIPT, "sh", "m4rk", "90"];
+        let mut expected = vec![
+            "exec",
+            "/bin/sh",
+            "-c",
+            kafka::LOOP_SCRIPT,
+            "sh",
+            "m4rk",
+            "90",
+        ];
         let limit = describe.limit.as_millis().div_ceil(1000).to_string();
         let servers = describe.bootstrap_servers.join(",");
         let timeout = kafka.timeout.map(|timeout| timeout.as_millis().to_string());
-        expected.extend([limit.as_str(), kafka.java_home.as_deref().unwrap_or_default()]);
+        expected.extend([
+            limit.as_str(),
+            kafka.java_home.as_deref().unwrap_or_default(),
+        ]);
         expected.push(match kafka.jvm {
             kafka::Jvm::Light => "light",
             kafka::Jvm::AsIs => "as_is",
         });
-        expected.extend([kafka.consumer_groups.as_str(), "--bootstrap-server", &servers]);
+        expected.extend([
+            kafka.consumer_groups.as_str(),
+            "--bootstrap-server",
+            &servers,
+        ]);
         expected.extend(["--describe", "--group", &describe.group]);
         if let Some(file) = &describe.command_config {
             expected.extend(["--command-config", file]);
@@ -188,7 +231,12 @@ fn check_sink(machine: &Machine, config: &Config) {
         return;
     };
     assert!(!settings.urls.is_empty() && !settings.index.is_empty());
-    assert!(settings.urls.iter().all(|url| url.starts_with("http") && !url.contains('@')));
+    assert!(
+        settings
+            .urls
+            .iter()
+            .all(|url| url.starts_with("http") && !url.contains('@'))
+    );
     if let Credentials::Basic { username, .. } = &settings.credentials {
         assert!(!username.contains(':'));
     }

@@ -47,8 +47,16 @@ pub fn check(data: &[u8]) {
     let of = |name: &str| -> Vec<usize> { file.of(name).map(|entry| entry.line).collect() };
     assert_eq!(of(name), of(&name.to_ascii_uppercase()), "case of {name:?}");
     let worse = KnownHosts::parse(&format!("not a line of known_hosts\n{text}"));
-    let shifted: Vec<_> = file.entries.iter().map(|it| (it.line + 1, it.marker, &it.blob)).collect();
-    let kept: Vec<_> = worse.entries.iter().map(|it| (it.line, it.marker, &it.blob)).collect();
+    let shifted: Vec<_> = file
+        .entries
+        .iter()
+        .map(|it| (it.line + 1, it.marker, &it.blob))
+        .collect();
+    let kept: Vec<_> = worse
+        .entries
+        .iter()
+        .map(|it| (it.line, it.marker, &it.blob))
+        .collect();
     assert_eq!(kept, shifted, "a bad line before them");
 }
 
@@ -59,8 +67,9 @@ fn check_names(file: &KnownHosts, line: usize, names: &str, name: &str) {
     }
     let (names, lower) = (names.to_lowercase(), name.to_lowercase());
     let hit = |pattern: &str| is_match(pattern.as_bytes(), lower.as_bytes());
-    let (denied, allowed): (Vec<&str>, Vec<&str>) =
-        names.split(',').partition(|pattern| pattern.starts_with('!'));
+    let (denied, allowed): (Vec<&str>, Vec<&str>) = names
+        .split(',')
+        .partition(|pattern| pattern.starts_with('!'));
     let is_denied = denied.iter().any(|pattern| hit(&pattern[1..]));
     let expected = !is_denied && allowed.iter().any(|pattern| hit(pattern));
     let found = file.of(name).any(|entry| entry.line == line);

@@ -29,18 +29,18 @@ pub fn check(data: &[u8]) {
 
     let whole = rounds(&[&stdout], &[&stderr], &mut InOrder);
     for _ in 0..3 {
-        let pieces = rounds(
-            &draw.pieces(&stdout),
-            &draw.pieces(&stderr),
-            &mut InOrder,
-        );
+        let pieces = rounds(&draw.pieces(&stdout), &draw.pieces(&stderr), &mut InOrder);
         assert_eq!(whole, pieces, "other pieces, other rounds");
     }
     let bytes = |text: &[u8]| -> Vec<Vec<u8>> { text.iter().map(|byte| vec![*byte]).collect() };
     let (out, err) = (bytes(&stdout), bytes(&stderr));
     let single: Vec<&[u8]> = out.iter().map(Vec::as_slice).collect();
     let single_err: Vec<&[u8]> = err.iter().map(Vec::as_slice).collect();
-    assert_eq!(whole, rounds(&single, &single_err, &mut InOrder), "byte by byte");
+    assert_eq!(
+        whole,
+        rounds(&single, &single_err, &mut InOrder),
+        "byte by byte"
+    );
     // Who prints the marker himself moves the end of a round, which then depends on the order of the two streams.
     if count(&stdout, MARKER) == 2 && count(&stderr, MARKER) == 2 {
         assert_eq!(whole.len(), 2, "one hello and one round");
@@ -90,9 +90,17 @@ fn rounds(stdout: &[&[u8]], stderr: &[&[u8]], order: &mut impl Order) -> Vec<Pro
     let mut seen = Vec::new();
     while pieces.iter().any(|left| left.len() > 0) {
         let wants_stdout = order.takes_stdout();
-        let is_stdout = if wants_stdout { pieces[0].len() > 0 } else { pieces[1].len() == 0 };
+        let is_stdout = if wants_stdout {
+            pieces[0].len() > 0
+        } else {
+            pieces[1].len() == 0
+        };
         let at = usize::from(!is_stdout);
-        let stream = if is_stdout { Stream::Stdout } else { Stream::Stderr };
+        let stream = if is_stdout {
+            Stream::Stdout
+        } else {
+            Stream::Stderr
+        };
         if let Some(piece) = pieces[at].next() {
             lines[at].push(piece, &mut |line| {
                 seen.extend(transcript.push(stream, &line.text, line.is_cut));
@@ -110,12 +118,19 @@ fn check_round(group: &str, round: &RoundText, text: &str) {
     assert!(read.problems.len() <= PROBLEMS_MAX);
     for problem in &read.problems {
         let words = problem.to_string();
-        assert!(words.len() <= 8 * REASON_BYTES_MAX && !words.contains('\n'), "{words}");
+        assert!(
+            words.len() <= 8 * REASON_BYTES_MAX && !words.contains('\n'),
+            "{words}"
+        );
     }
     if let Some(failure) = &read.failure {
         assert!(read.rows.is_empty(), "rows beside a failure");
         assert_ne!(failure.outcome, Outcome::Ok);
-        assert!(!failure.reason.is_empty() && failure.reason.len() <= REASON_BYTES_MAX, "{}", failure.reason);
+        assert!(
+            !failure.reason.is_empty() && failure.reason.len() <= REASON_BYTES_MAX,
+            "{}",
+            failure.reason
+        );
         assert!(!failure.reason.contains('\n'), "{}", failure.reason);
     }
     if round.exit_code > 123 {
@@ -137,7 +152,9 @@ fn check_round(group: &str, round: &RoundText, text: &str) {
 
 /// Blanks separate columns; to 0.9 a comma does as well, and it is never a part of a number or a topic.
 fn words(line: &str) -> Vec<&str> {
-    line.split([' ', ',']).filter(|word| !word.is_empty()).collect()
+    line.split([' ', ','])
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 /// Whether the words hold topic, partition, perhaps an epoch, and the three numbers, with something behind them.
@@ -145,7 +162,9 @@ fn is_printed(row: &Row<'_>, words: &[&str]) -> bool {
     let numbers = [row.current_offset, row.log_end_offset, row.lag];
     (0..words.len()).any(|at| {
         words[at] == row.topic
-            && words.get(at + 1).is_some_and(|word| word.parse() == Ok(row.partition))
+            && words
+                .get(at + 1)
+                .is_some_and(|word| word.parse() == Ok(row.partition))
             && [2, 3].iter().any(|first| {
                 numbers.iter().enumerate().all(|(n, number)| {
                     words.get(at + first + n).is_some_and(|word| match number {
@@ -158,7 +177,10 @@ fn is_printed(row: &Row<'_>, words: &[&str]) -> bool {
 }
 
 fn split_at<'a>(data: &'a [u8], separator: &[u8]) -> (&'a [u8], &'a [u8]) {
-    match data.windows(separator.len()).position(|window| window == separator) {
+    match data
+        .windows(separator.len())
+        .position(|window| window == separator)
+    {
         Some(at) => (&data[..at], &data[at + separator.len()..]),
         None => (data, &[]),
     }
@@ -172,7 +194,9 @@ fn prefix(text: &str, mut end: usize) -> &str {
 }
 
 fn count(text: &[u8], word: &str) -> usize {
-    text.windows(word.len()).filter(|window| *window == word.as_bytes()).count()
+    text.windows(word.len())
+        .filter(|window| *window == word.as_bytes())
+        .count()
 }
 
 /// Numbers that follow from the input, so that a finding is found again.
@@ -194,7 +218,9 @@ impl Draw {
     }
 
     fn pieces<'a>(&mut self, bytes: &'a [u8]) -> Vec<&'a [u8]> {
-        let mut cuts: Vec<usize> = (0..self.below(12)).map(|_| self.below(bytes.len())).collect();
+        let mut cuts: Vec<usize> = (0..self.below(12))
+            .map(|_| self.below(bytes.len()))
+            .collect();
         cuts.extend([0, bytes.len()]);
         cuts.sort_unstable();
         cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect()
