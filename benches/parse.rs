@@ -17,11 +17,14 @@ const GROUP: &str = "oasis-group";
 /// Partitions of one topic.
 const PARTITIONS: i32 = 50;
 
+/// As the CLI prints them: the rows of one member behind each other, in the order of a hash table.
 fn row(n: i32) -> TableRow {
-    let client = format!("{GROUP}-{}", n % 4);
+    let member = n / 250;
+    let client = format!("{GROUP}-{member}");
+    let place = (n * 379) % ROWS;
     TableRow {
-        topic: format!("orders-{}", n / PARTITIONS),
-        partition: n % PARTITIONS,
+        topic: format!("orders-{}", place / PARTITIONS),
+        partition: place % PARTITIONS,
         current_offset: Some(81_220_334 + i64::from(n) * 1_013),
         log_end_offset: Some(81_220_334 + i64::from(n) * 1_014),
         lag: Some(i64::from(n)),
