@@ -27,12 +27,12 @@ pub async fn freshness(sources: usize, seconds: u64) {
         ("mirrorlag, sessions", Shape::PerTopic),
         ("mirrorlag, one group", Shape::PerGroup),
     ] {
-        let asked = asked(&fleet, &server, sources, shape, folder.path());
+        let journal = tempfile::tempdir().unwrap();
+        let asked = asked(&fleet, &server, sources, shape, journal.path());
         let mirrorlag = Measured::mirrorlag(&asked.yaml());
         let (rounds, accepted) = watch(&fleet, &server, seconds).await;
         drop(mirrorlag);
         print(name, waits_of_mirrorlag(&rounds, &accepted));
-        std::fs::remove_file(folder.path().join("journal.db")).unwrap();
     }
     if let Some(mut command) = python("today.py") {
         let asked = asked(&fleet, &server, sources, Shape::PerTopic, folder.path());
