@@ -1,11 +1,13 @@
-//! What an acknowledged append costs: through the journal, and as bare SQLite with the same settings.
+//! What an acknowledged append costs: through the journal, as bare SQLite with the same settings, and as the disk itself.
 //!
 //!     cargo bench --bench journal
 //!
 //! One iteration is one tick: a batch of records, on disk when it returns.
 #![allow(clippy::unwrap_used)]
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::Write as _;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -69,6 +71,13 @@ fn append(criterion: &mut Criterion) {
                     }
                     black_box(calls.join_all().await)
                 })
+            });
+        });
+        let mut file = File::create(folder.path().join("fdatasync")).unwrap();
+        group.bench_function(BenchmarkId::new("write and fdatasync", count), |bencher| {
+            bencher.iter(|| {
+                file.write_all(&vec![b'x'; BODY_BYTES * count]).unwrap();
+                file.sync_data().unwrap();
             });
         });
         let folder = tempfile::tempdir().unwrap();

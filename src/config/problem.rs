@@ -2,7 +2,7 @@
 //! Never: stops at the first problem.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Where something stands in the configuration.
@@ -33,15 +33,20 @@ impl fmt::Display for Problem {
 
 impl Problem {
     fn write(&self, f: &mut fmt::Formatter<'_>, label: &str) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
+        let mut text = format!("{}:", self.file.display());
         if self.place.line > 0 {
-            write!(f, "{}:{}:", self.place.line, self.place.column)?;
+            text += &format!("{}:{}:", self.place.line, self.place.column);
         }
-        f.write_str(label)?;
+        text.push_str(label);
         if !self.place.key.is_empty() {
-            write!(f, " {}:", self.place.key)?;
+            text += &format!(" {}:", self.place.key);
         }
-        write!(f, " {}; {}", self.what, self.mend)
+        text += &format!(" {}; {}", self.what, self.mend);
+        // A key or a name of the file may hold anything: a line end would forge a second problem, an escape sequence the terminal.
+        text.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => f.write_char(c),
+        })
     }
 }
 

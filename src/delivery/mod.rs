@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Verdict};
@@ -27,7 +27,8 @@ pub struct Limits {
     pub records_max: usize,
     /// Bytes of the records of one batch: below the 1 MiB that proxies often allow, before documents are made of them.
     pub bytes_max: usize,
-    /// A batch that is not full closes this long after its first record was there.
+    /// A batch that is not full closes this long after the one before it: at once where that was long ago, so that a quiet fleet's
+    /// documents are fresh and a busy one's go out together.
     pub flush_after: Duration,
     /// First and longest wait between attempts that fail by something that passes.
     pub retry: (Duration, Duration),
@@ -70,6 +71,7 @@ pub async fn run<S: Sink>(
         stop,
         is_prepared: false,
         may_have_more: true,
+        closed_at: None,
     };
     delivery.run().await;
 }
@@ -86,6 +88,8 @@ struct Delivery<S> {
     is_prepared: bool,
     /// The last batch was full: the next one need not wait for company.
     may_have_more: bool,
+    /// When the last batch was closed; `None` before the first.
+    closed_at: Option<Instant>,
 }
 
 /// Why a delivery stops working on a batch.
@@ -107,6 +111,7 @@ impl<S: Sink> Delivery<S> {
                 }
                 continue;
             };
+            self.closed_at = Some(Instant::now());
             let is_settled = self.settle(&mut batch, &mut position).await;
             if self.stop.is_cancelled() && !is_settled {
                 return;
@@ -132,18 +137,20 @@ impl<S: Sink> Delivery<S> {
         }
     }
 
-    /// Waits until a batch may close: it is full, or its first record has waited long enough, or `stop`.
+    /// Waits until a batch may close: it is full, or the one before it is long ago, or `stop`.
     async fn next_records(&mut self, position: Position) {
         let mut head = self.journal.head();
         let full = position + self.limits.records_max as u64;
         let (stop, flush_after) = (self.stop.clone(), self.limits.flush_after);
+        let closed_at = self.closed_at;
         let may_have_more = std::mem::take(&mut self.may_have_more);
         let filled = async {
             // The journal that closed announces nothing more; `read` finds that out.
             if head.wait_for(|head| *head > position).await.is_err() || may_have_more {
                 return;
             }
-            let _closed = timeout(flush_after, head.wait_for(|head| *head >= full)).await;
+            let closes_at = closes_at(closed_at, Instant::now(), flush_after);
+            let _closed = timeout_at(closes_at, head.wait_for(|head| *head >= full)).await;
         };
         stop.run_until_cancelled(filled).await;
     }
@@ -318,5 +325,27 @@ impl<S: Sink> Delivery<S> {
         self.is_prepared = false;
         self.status.holding(reason);
         Pause::Hold
+    }
+}
+
+/// When a batch that is not full closes whose first record was there at `now`.
+fn closes_at(before: Option<Instant>, now: Instant, flush_after: Duration) -> Instant {
+    before.map_or(now, |before| now.max(before + flush_after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_closes_at_once_after_a_quiet_time_and_waits_for_company_behind_another() {
+        let (second, now) = (Duration::from_secs(1), Instant::now());
+        assert_eq!(closes_at(None, now, second), now);
+        assert_eq!(closes_at(Some(now - 5 * second), now, second), now);
+        assert_eq!(
+            closes_at(Some(now - second / 4), now, second),
+            now + second * 3 / 4
+        );
+        assert_eq!(closes_at(Some(now), now, second), now + second);
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+// Where words of a line end.
+mod blanks;
 // Words of a table's first line: which columns, in which layout.
 mod header;
 // What to run on the mirror host.
@@ -15,6 +17,8 @@ mod messages;
 mod read;
 // One line of the table.
 mod row;
+// Partitions that a table has listed.
+mod seen;
 // Lines of both streams, cut into rounds by the marker.
 mod transcript;
 

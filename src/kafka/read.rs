@@ -1,15 +1,19 @@
 //! In: the group asked for, both streams of one round. Out: its rows, its state, what could not be read, or why there is no table.
 //! Never: calls a round good for its exit code, keeps rows of a round that was cut short.
 
-use std::collections::HashSet;
+use memchr::memchr;
 
 use super::header::{Header, Layout, header};
 use super::messages::{Messages, shortened};
-use super::row::{self, Line};
+use super::row::{Line, Rows};
+use super::seen::Seen;
 use super::{Description, Failure, GroupState, Outcome, Problem, RoundText, Row};
 
 /// Problems kept per round; they are for a person to read, and the first ones say what is wrong.
 const PROBLEMS_MAX: usize = 8;
+
+/// Bytes of a usual row: room for so many is made at once, and a table of shorter ones grows.
+const ROW_BYTES: usize = 128;
 
 /// `timeout` ended the describe.
 const EXIT_TIMEOUT: i32 = 124;
@@ -26,8 +30,12 @@ const EXIT_SIGNAL: i32 = 128;
 /// table may end anywhere, and a total over half a table is a wrong number.
 pub fn read<'a>(group: &str, round: &'a RoundText) -> Description<'a> {
     let mut messages = Messages::new(group);
-    let mut table = Table::new();
-    for line in round.stdout.split('\n') {
+    let mut table = Table::new(&round.stdout);
+    let mut rest = round.stdout.as_str();
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+        let (line, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        rest = behind.get(1..).unwrap_or_default();
         table.take(
             group,
             line.strip_suffix('\r').unwrap_or(line),
@@ -63,9 +71,9 @@ struct Table<'a> {
     /// Of the header that rules; `None` before the first, and below one that is unknown.
     layout: Option<Layout>,
     has_header: bool,
+    reader: Rows<'a>,
     rows: Vec<Row<'a>>,
-    /// Topic and partition of each row.
-    seen: HashSet<(&'a str, i32)>,
+    seen: Seen<'a>,
     twice: Vec<(&'a str, i32)>,
     unknown_header: Option<&'a str>,
     not_rows: usize,
@@ -73,12 +81,13 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new() -> Self {
+    fn new(text: &str) -> Self {
         Self {
             layout: None,
             has_header: false,
-            rows: Vec::new(),
-            seen: HashSet::new(),
+            reader: Rows::default(),
+            rows: Vec::with_capacity(text.len() / ROW_BYTES),
+            seen: Seen::new(),
             twice: Vec::new(),
             unknown_header: None,
             not_rows: 0,
@@ -94,7 +103,7 @@ impl<'a> Table<'a> {
             return;
         }
         if let Some(layout) = self.layout {
-            match row::line(layout, group, line) {
+            match self.reader.line(layout, group, line) {
                 Line::Row(row) => return self.take_row(row),
                 Line::Quiet => return,
                 Line::NotRow => {}
@@ -123,7 +132,7 @@ impl<'a> Table<'a> {
     }
 
     fn take_row(&mut self, row: Row<'a>) {
-        if self.seen.insert((row.topic, row.partition)) {
+        if self.seen.insert(row.topic, row.partition) {
             self.rows.push(row);
         } else if self.twice.len() < PROBLEMS_MAX {
             self.twice.push((row.topic, row.partition));

@@ -1,7 +1,10 @@
 //! In: one line below a header. Out: its row, borrowed from the line.
 //! Never: allocates, takes a number that may be cut off, lets an unclear owner cost the row.
 
+use std::ops::Range;
+
 use super::Row;
+use super::blanks::{blanks_end, word_end};
 use super::header::{Layout, Right};
 
 /// Bytes of the longest topic name that Kafka allows.
@@ -9,6 +12,9 @@ const TOPIC_BYTES_MAX: usize = 249;
 
 /// Bytes of the UUID that ends a consumer id: `8-4-4-4-12` hexadecimal digits.
 const UUID_BYTES: usize = 36;
+
+/// Digits of the largest offset.
+const DIGITS_MAX: usize = 19;
 
 /// What a line below a header is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,57 +38,74 @@ struct Core<'a> {
     end: usize,
 }
 
-/// Reads one line, without its line end, as a row of `group`.
+/// Reads rows, one after the other.
 ///
-/// The group id asked for decides where the row begins, because ids may contain spaces and may look like a row themselves.
-/// Each number must be followed by a separator. Every layout has a column right of LAG, so a number at the end of a line was
-/// torn off, and what is left of it may be another number.
-///
-/// Rows of "team blue" are told from those of "team", but for a topic named by a number: there the group asked for decides.
-pub(super) fn line<'a>(layout: Layout, group: &str, line: &'a str) -> Line<'a> {
-    let start = if layout.has_group { group.len() } else { 0 };
-    let is_of_group = !layout.has_group
-        || (line.starts_with(group)
-            && line
-                .as_bytes()
-                .get(start)
-                .is_some_and(|b| layout.separates(*b)));
-    if !is_of_group {
-        return if has_core_behind_a_group(layout, line) {
-            Line::Quiet
-        } else {
-            Line::NotRow
+/// The CLI prints the rows of one member one behind the other, so what stands right of LAG is mostly the same as in the row before.
+#[derive(Debug, Default)]
+pub(super) struct Rows<'a> {
+    /// What stood right of LAG in the last row, and what was read of it.
+    last: (&'a str, Member<'a>),
+    /// Where `last` was read by.
+    layout: Option<Layout>,
+}
+
+impl<'a> Rows<'a> {
+    /// Reads one line, without its line end, as a row of `group`.
+    ///
+    /// The group id asked for decides where the row begins, because ids may contain spaces and may look like a row themselves.
+    /// Each number must be followed by a separator. Every layout has a column right of LAG, so a number at the end of a line was
+    /// torn off, and what is left of it may be another number.
+    ///
+    /// Rows of "team blue" are told from those of "team", but for a topic named by a number: there the group asked for decides.
+    pub(super) fn line(&mut self, layout: Layout, group: &str, line: &'a str) -> Line<'a> {
+        let start = if layout.has_group { group.len() } else { 0 };
+        let is_of_group = !layout.has_group
+            || (line.starts_with(group)
+                && line
+                    .as_bytes()
+                    .get(start)
+                    .is_some_and(|b| layout.separates(*b)));
+        if !is_of_group {
+            return if has_core_behind_a_group(layout, line) {
+                Line::Quiet
+            } else {
+                Line::NotRow
+            };
+        }
+        let Some(core) = core(layout, line, start) else {
+            // "team" was asked for, this is "team blue".
+            return if layout.has_group && has_core_behind_a_group(layout, line) {
+                Line::Quiet
+            } else {
+                Line::NotRow
+            };
         };
+        let Some(partition) = core.partition else {
+            return Line::Quiet;
+        };
+        let right = line.get(core.end..).unwrap_or_default();
+        // Another layout may begin below a second header.
+        if right != self.last.0 || self.layout != Some(layout) {
+            let text = right.trim_start_matches(' ');
+            let member = match layout.right {
+                Right::Owner => owner(text),
+                Right::Member => member(text, !layout.has_group),
+            };
+            self.last = (right, member);
+            self.layout = Some(layout);
+        }
+        let member = self.last.1;
+        Line::Row(Row {
+            topic: core.topic,
+            partition,
+            current_offset: core.current_offset,
+            log_end_offset: core.log_end_offset,
+            lag: core.lag,
+            consumer_id: member.consumer_id,
+            consumer_host: member.consumer_host,
+            client_id: member.client_id,
+        })
     }
-    let Some(core) = core(layout, line, start) else {
-        // "team" was asked for, this is "team blue".
-        return if layout.has_group && has_core_behind_a_group(layout, line) {
-            Line::Quiet
-        } else {
-            Line::NotRow
-        };
-    };
-    let Some(partition) = core.partition else {
-        return Line::Quiet;
-    };
-    let right = line
-        .get(core.end..)
-        .unwrap_or_default()
-        .trim_start_matches(' ');
-    let member = match layout.right {
-        Right::Owner => owner(right),
-        Right::Member => member(right, !layout.has_group),
-    };
-    Line::Row(Row {
-        topic: core.topic,
-        partition,
-        current_offset: core.current_offset,
-        log_end_offset: core.log_end_offset,
-        lag: core.lag,
-        consumer_id: member.consumer_id,
-        consumer_host: member.consumer_host,
-        client_id: member.client_id,
-    })
 }
 
 impl Layout {
@@ -93,64 +116,97 @@ impl Layout {
 
 /// *topic, partition, [epoch], current, end, lag* from byte `start` on.
 fn core(layout: Layout, line: &str, start: usize) -> Option<Core<'_>> {
+    let bytes = line.as_bytes();
     let mut at = start;
-    let topic = word(layout, line, &mut at)?;
+    let topic = word(layout, bytes, &mut at)?;
     // Before the topic: of two words that are wrong this one is found out sooner.
-    let partition = word(layout, line, &mut at)?;
-    let partition = match partition {
-        "-" => None,
-        digits if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
-        _ => return None,
+    let partition = match bytes.get(word(layout, bytes, &mut at)?)? {
+        b"-" => None,
+        digits => Some(i32::try_from(whole_number(digits)?).ok()?),
     };
-    if !is_topic(topic) {
+    if !is_topic(bytes.get(topic.clone())?) {
         return None;
     }
+    let mut number = || number(bytes.get(word(layout, bytes, &mut at)?)?);
     if layout.has_epoch {
-        number(word(layout, line, &mut at)?)?;
+        number()?;
     }
     Some(Core {
-        topic,
+        current_offset: number()?,
+        log_end_offset: number()?,
+        lag: number()?,
+        topic: line.get(topic)?,
         partition,
-        current_offset: number(word(layout, line, &mut at)?)?,
-        log_end_offset: number(word(layout, line, &mut at)?)?,
-        lag: number(word(layout, line, &mut at)?)?,
         end: at,
     })
 }
 
 /// The next word and its separator; `None` at the end of the line, also for a word that no separator follows.
-fn word<'a>(layout: Layout, line: &'a str, at: &mut usize) -> Option<&'a str> {
-    let bytes = line.as_bytes();
-    let start = *at
-        + bytes
-            .get(*at..)?
-            .iter()
-            .position(|b| !layout.separates(*b))?;
-    let end = start
-        + bytes
-            .get(start..)?
-            .iter()
-            .position(|b| layout.separates(*b))?;
+#[inline]
+fn word(layout: Layout, bytes: &[u8], at: &mut usize) -> Option<Range<usize>> {
+    let (start, end) = if layout.has_commas {
+        let rest = bytes.get(*at..)?;
+        let start = *at + rest.iter().position(|b| !layout.separates(*b))?;
+        let rest = bytes.get(start..)?;
+        (
+            start,
+            start + rest.iter().position(|b| layout.separates(*b))?,
+        )
+    } else {
+        let start = blanks_end(bytes, *at);
+        (start, word_end(bytes, start)?)
+    };
     *at = end + 1;
-    line.get(start..end)
+    Some(start..end)
 }
 
 /// The outer `None`: not a number and not unknown either.
-fn number(word: &str) -> Option<Option<i64>> {
-    match word.as_bytes() {
+#[inline]
+fn number(word: &[u8]) -> Option<Option<i64>> {
+    match word {
         b"-" | b"unknown" => Some(None),
-        // Rust would take a plus sign, Kafka prints none.
-        [b'0'..=b'9' | b'-', ..] => Some(Some(word.parse().ok()?)),
-        _ => None,
+        [b'-', digits @ ..] if whole_number(digits).is_none() => {
+            // The least number has no positive twin.
+            (digits == b"9223372036854775808").then_some(Some(i64::MIN))
+        }
+        [b'-', digits @ ..] => Some(Some(-whole_number(digits)?)),
+        digits => Some(Some(whole_number(digits)?)),
     }
 }
 
-fn is_topic(word: &str) -> bool {
-    word.len() <= TOPIC_BYTES_MAX
-        && word
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+/// Digits alone: Rust would take a plus sign, Kafka prints none.
+#[inline]
+fn whole_number(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() || digits.len() > DIGITS_MAX {
+        return None;
+    }
+    let mut number = 0_u64;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        // Nineteen digits fit.
+        number = number * 10 + u64::from(digit);
+    }
+    i64::try_from(number).ok()
 }
+
+fn is_topic(word: &[u8]) -> bool {
+    word.len() <= TOPIC_BYTES_MAX && word.iter().all(|byte| IN_TOPICS[usize::from(*byte)])
+}
+
+/// Whether a byte may stand in the name of a topic.
+const IN_TOPICS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        byte += 1;
+    }
+    table
+};
 
 /// Whether some group id could end before one of the words, so that a row of it follows.
 fn has_core_behind_a_group(layout: Layout, line: &str) -> bool {
@@ -164,7 +220,7 @@ fn has_core_behind_a_group(layout: Layout, line: &str) -> bool {
 }
 
 /// The columns right of LAG.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Member<'a> {
     consumer_id: Option<&'a str>,
     consumer_host: Option<&'a str>,
@@ -202,13 +258,13 @@ fn member(text: &str, may_be_glued: bool) -> Member<'_> {
         return split_at_host(None, host);
     }
     let mut start = 0;
-    while let Some(end) = word_end(text, start) {
+    while let Some(end) = end_of_word(text, start) {
         let word = text.get(start..end).unwrap_or_default();
         if start > 0 && is_address(word) {
             let (consumer_id, host) = text.split_at_checked(start).unwrap_or_default();
             return split_at_host(Some(consumer_id), host);
         }
-        start = blanks_end(text, end);
+        start = blanks_end(text.as_bytes(), end);
     }
     Member::default()
 }
@@ -217,7 +273,7 @@ fn member(text: &str, may_be_glued: bool) -> Member<'_> {
 fn split_at_uuid(text: &str, may_be_glued: bool) -> Option<(&str, &str)> {
     let mut start = 0;
     let mut behind_uuid = None;
-    while let Some(end) = word_end(text, start) {
+    while let Some(end) = end_of_word(text, start) {
         let word = text.get(start..end)?;
         if let Some(at) = behind_uuid
             && word.contains('/')
@@ -228,25 +284,15 @@ fn split_at_uuid(text: &str, may_be_glued: bool) -> Option<(&str, &str)> {
             return text.split_at_checked(start + host);
         }
         behind_uuid = ends_with_uuid(word).then_some(end);
-        start = blanks_end(text, end);
+        start = blanks_end(text.as_bytes(), end);
     }
     None
 }
 
 /// The end of the word at `start`, `None` behind the last one.
-fn word_end(text: &str, start: usize) -> Option<usize> {
-    let rest = text
-        .as_bytes()
-        .get(start..)
-        .filter(|rest| !rest.is_empty())?;
-    let length = rest.iter().position(|b| *b == b' ');
-    Some(start + length.unwrap_or(rest.len()))
-}
-
-/// Where the word behind the blanks at `start` begins.
-fn blanks_end(text: &str, start: usize) -> usize {
-    let rest = text.as_bytes().get(start..).unwrap_or_default();
-    start + rest.iter().take_while(|byte| **byte == b' ').count()
+fn end_of_word(text: &str, start: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    (start < bytes.len()).then(|| word_end(bytes, start).unwrap_or(bytes.len()))
 }
 
 /// `host` begins with HOST, or with the blanks before it.

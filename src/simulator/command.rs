@@ -10,6 +10,7 @@ pub const CONSUMER_GROUPS: &str = "/opt/kafka/bin/kafka-consumer-groups.sh";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Loop(LoopArguments),
+    LineLoop(LineLoopArguments),
     /// A command that ends at once.
     Other(Answer),
 }
@@ -33,12 +34,25 @@ pub(super) struct LoopArguments {
     pub(super) group: String,
 }
 
+/// The shell loop that scripts use, `while sleep 1; do echo $(CLI ... --group GROUP --describe ... | grep TOPIC | ... | xargs); done`:
+/// a line with the lags of one topic, for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LineLoopArguments {
+    pub(super) pause: Duration,
+    pub(super) group: String,
+    /// As for `grep`: any row that contains it.
+    pub(super) topic: String,
+}
+
 /// Reads a command line as a POSIX shell would split it.
 pub(super) fn parse(line: &str) -> Command {
     let words = shlex::split(line).unwrap_or_default();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let Some(arguments) = loop_arguments(&words) {
         return Command::Loop(arguments);
+    }
+    if let Some(arguments) = line_loop_arguments(&words) {
+        return Command::LineLoop(arguments);
     }
     let name = words.iter().find(|word| **word != "exec").copied();
     Command::Other(Answer {
@@ -76,6 +90,21 @@ fn loop_arguments(words: &[&str]) -> Option<LoopArguments> {
     })
 }
 
+fn line_loop_arguments(words: &[&str]) -> Option<LineLoopArguments> {
+    let ["while", "sleep", pause, "do", "echo", options @ ..] = words else {
+        return None;
+    };
+    let pause = pause.strip_suffix(';')?.parse().ok()?;
+    if !options.contains(&"--describe") {
+        return None;
+    }
+    Some(LineLoopArguments {
+        pause: Duration::try_from_secs_f64(pause).ok()?,
+        group: value_of(options, "--group")?.to_owned(),
+        topic: value_of(options, "grep")?.to_owned(),
+    })
+}
+
 fn value_of<'w>(words: &[&'w str], option: &str) -> Option<&'w str> {
     let at = words.iter().position(|word| *word == option)?;
     words.get(at + 1).copied()
@@ -97,6 +126,19 @@ mod tests {
             group: "my group".to_owned(),
         };
         assert_eq!(parse(line), Command::Loop(expected));
+    }
+
+    #[test]
+    fn the_loop_of_a_script_is_read() {
+        let line = "while sleep 1; do echo $(/opt/kafka/bin/kafka-consumer-groups.sh --bootstrap-server b1:9092 \
+            --group mirror --describe --command-config /mm.properties 2>/dev/null | grep orders | sed 's/\\s\\+/\\t/g' \
+            | cut -f 6 | xargs); done";
+        let expected = LineLoopArguments {
+            pause: Duration::from_secs(1),
+            group: "mirror".to_owned(),
+            topic: "orders".to_owned(),
+        };
+        assert_eq!(parse(line), Command::LineLoop(expected));
     }
 
     #[test]

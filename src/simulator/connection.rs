@@ -21,6 +21,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::access::USER;
 use super::command::{self, Command};
 use super::host::Host;
+use super::line_loop;
 use super::remote_loop::{self, Output};
 
 /// Packets of standard input that wait for a command; a client that sends more without being read is cut off.
@@ -146,6 +147,7 @@ impl server::Handler for Connection {
                 Command::Loop(arguments) => {
                     remote_loop::run(&host, &arguments, lines, output).await
                 }
+                Command::LineLoop(arguments) => line_loop::run(&host, &arguments, &output).await,
                 Command::Other(answer) => output.finish(&answer).await,
             }
         });

@@ -1,9 +1,10 @@
 //! In: the settings of one host and the fleet's time. Out: what its CLI prints now, whether it is down, what was counted.
 //! Never: knows SSH.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,20 @@ pub struct HostCounts {
     pub loops: u64,
 }
 
+/// One round that a host has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnsweredRound {
+    /// The line that asked for it; for the loop of a script, its topic.
+    pub tick: String,
+    /// When that line came.
+    pub asked_at: SystemTime,
+    /// When the last byte was handed to the connection.
+    pub answered_at: SystemTime,
+}
+
+/// Answered rounds that a host keeps for whoever measures; the oldest go first.
+const ROUNDS_KEPT_MAX: usize = 10_000;
+
 /// One host of a running fleet.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -72,6 +87,7 @@ pub(super) struct Host {
     describes: AtomicU64,
     describes_now: AtomicU64,
     describes_at_once_max: AtomicU64,
+    answered: Mutex<VecDeque<AnsweredRound>>,
 }
 
 impl Host {
@@ -89,6 +105,7 @@ impl Host {
             describes: AtomicU64::new(0),
             describes_now: AtomicU64::new(0),
             describes_at_once_max: AtomicU64::new(0),
+            answered: Mutex::default(),
         }
     }
 
@@ -132,6 +149,24 @@ impl Host {
     pub(super) fn cut_connections(&self) {
         let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *cut).cancel();
+    }
+
+    /// Notes a round whose last byte was sent at this moment.
+    pub(super) fn note_round(&self, tick: String, asked_at: SystemTime) {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered.len() == ROUNDS_KEPT_MAX {
+            answered.pop_front();
+        }
+        answered.push_back(AnsweredRound {
+            tick,
+            asked_at,
+            answered_at: SystemTime::now(),
+        });
+    }
+
+    pub(super) fn take_rounds(&self) -> Vec<AnsweredRound> {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *answered).into()
     }
 
     pub(super) fn count_login(&self) {

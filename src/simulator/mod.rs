@@ -18,7 +18,7 @@ use self::host::{Host, Time};
 pub use self::access::Access;
 pub use self::command::CONSUMER_GROUPS;
 pub use self::fleet::{FleetSettings, GroupSettings, HostSettings, Recurring, TopicSettings};
-pub use self::host::HostCounts;
+pub use self::host::{AnsweredRound, HostCounts};
 pub use self::load::{MemberState, Snapshot};
 
 // The key and the known_hosts file of a client.
@@ -31,6 +31,8 @@ mod connection;
 mod fleet;
 // One host: its CLI, its outages, its counts.
 mod host;
+// The shell loop of a script, for measurements beside it.
+mod line_loop;
 // Offsets of a group at an instant.
 mod load;
 // What the CLI prints of them, on both streams.
@@ -156,6 +158,11 @@ impl Fleet {
     /// What a host saw; all zero for a name that the fleet does not have.
     pub fn counts(&self, host: &str) -> HostCounts {
         self.host(host).map(|h| h.counts()).unwrap_or_default()
+    }
+
+    /// The rounds that a host has answered since it was last asked; a bounded number of them.
+    pub fn take_rounds(&self, host: &str) -> Vec<AnsweredRound> {
+        self.host(host).map(|h| h.take_rounds()).unwrap_or_default()
     }
 
     /// Cuts all connections, closes all ports and waits until that is done.

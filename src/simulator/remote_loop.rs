@@ -1,7 +1,7 @@
 //! In: the arguments of the remote loop, its standard input, a host. Out: what the loop would print on that host, on both streams.
 //! Never: runs two describes at once, outlives its lease.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use russh::ChannelId;
 use russh::server::Handle;
@@ -30,7 +30,7 @@ pub(super) struct Output {
 }
 
 /// The client is gone: nobody reads what a command prints.
-struct Gone;
+pub(super) struct Gone;
 
 impl Output {
     pub(super) fn new(session: Handle, channel: ChannelId) -> Self {
@@ -50,7 +50,7 @@ impl Output {
         }
     }
 
-    async fn out(&self, text: &str) -> Result<(), Gone> {
+    pub(super) async fn out(&self, text: &str) -> Result<(), Gone> {
         for piece in text.as_bytes().chunks(PIECE_BYTES) {
             let sent = self.session.data(self.channel, piece.to_vec()).await;
             sent.map_err(|_| Gone)?;
@@ -108,12 +108,14 @@ async fn rounds(
         if tick.is_empty() {
             continue;
         }
+        let asked_at = SystemTime::now();
         let printed = describe(host, arguments).await;
         output.err(&printed.stderr).await?;
         output.out(&printed.stdout).await?;
         output
             .on_both(&format!("\n{marker} {tick} {}\n", printed.code))
             .await?;
+        host.note_round(tick, asked_at);
     }
     Ok(())
 }

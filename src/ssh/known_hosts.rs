@@ -10,7 +10,7 @@ use sha1::Sha1;
 ///
 /// Format: sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct KnownHosts {
+pub struct KnownHosts {
     pub entries: Vec<Entry>,
     /// Lines that are neither an entry nor a comment: their number and what is wrong.
     pub bad_lines: Vec<(usize, &'static str)>,
@@ -18,7 +18,7 @@ pub(super) struct KnownHosts {
 
 /// One line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// Counted from 1.
     pub line: usize,
     pub marker: Marker,
@@ -31,7 +31,7 @@ pub(super) struct Entry {
 
 /// What a line says about its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marker {
+pub enum Marker {
     /// The host has this key.
     Known,
     /// This key must not be used.
@@ -49,6 +49,7 @@ enum Names {
 }
 
 impl KnownHosts {
+    /// Reads every line; one that is no entry changes no other.
     pub fn parse(text: &str) -> Self {
         let mut file = Self::default();
         for (index, line) in text.lines().enumerate() {

@@ -23,6 +23,9 @@ use secrecy::SecretString;
 pub use connect::connect;
 pub use error::{Endpoint, Error, KeyProblem, OfferedKey, TcpFailure};
 pub use gate::Gate;
+// Nothing here needs them outside; `fuzz/` reads files with them.
+#[doc(hidden)]
+pub use known_hosts::{Entry as KnownHostsEntry, KnownHosts, Marker as KnownHostsMarker};
 pub use lines::{LINE_BYTES_MAX, Line, Lines};
 pub use session::{Output, Session};
 pub use stream::{Event, Stream};

@@ -21,6 +21,9 @@ mod nodes;
 mod response;
 
 pub use check::check;
+// For `fuzz/` alone: it reads replies that no server sends.
+#[doc(hidden)]
+pub use response::{bulk_fates, refused_fate};
 
 use index::Absent;
 use nodes::{Answer, NoAnswer, Nodes};

@@ -27,7 +27,9 @@ pub(super) fn item_fate(status: u16, refusal: Option<&Refusal>) -> Fate {
     let reason = refusal.map_or("", |it| it.reason.as_str());
     let text = text(status, kind, reason);
     match (kind, status) {
-        (None, 200..=299 | 409) | (Some("version_conflict_engine_exception"), 409) => Fate::Stored,
+        // An error beside a status of success proves nothing.
+        (None, 200..=299 | 409) if refusal.is_none() => Fate::Stored,
+        (Some("version_conflict_engine_exception"), 409) => Fate::Stored,
         (Some("es_rejected_execution_exception" | "circuit_breaking_exception"), _) => {
             Fate::Retry(text)
         }
@@ -82,7 +84,7 @@ pub(super) fn is_wrong_server(status: u16, refusal: &Refusal) -> bool {
 
 /// The fates of a bulk reply, in the order of `ids`, and whether there was no room for any of the documents; the error says why the
 /// reply proves nothing.
-pub(super) fn bulk_fates(body: &[u8], ids: &[String]) -> Result<(Vec<Fate>, bool), String> {
+pub fn bulk_fates(body: &[u8], ids: &[String]) -> Result<(Vec<Fate>, bool), String> {
     let reply: BulkReply = serde_json::from_slice(body)
         .map_err(|error| format!("the reply to a bulk is not one of Elasticsearch ({error})"))?;
     // An action line without a document is skipped with `errors: false`, so that only the count tells.
@@ -107,6 +109,11 @@ pub(super) fn bulk_fates(body: &[u8], ids: &[String]) -> Result<(Vec<Fate>, bool
         fates.push(fate);
     }
     Ok((fates, is_crowded))
+}
+
+/// The fate of every document of a request whose answer has another status than 200.
+pub fn refused_fate(status: u16, body: &[u8]) -> Fate {
+    request_fate(status, &refusal(body))
 }
 
 /// What an answer other than a bulk reply says; a body that is not an error of Elasticsearch has no kind.
@@ -167,7 +174,7 @@ fn refusal_of(error: &Value) -> Refusal {
         reason = format!("{reason}: {cause}");
     }
     Refusal {
-        kind: part(error, "type"),
+        kind: part(error, "type").map(|kind| cut(&kind)),
         reason: cut(&reason),
     }
 }
