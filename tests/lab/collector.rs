@@ -49,6 +49,8 @@ pub struct Config {
     pub index: String,
     pub username: String,
     pub password: String,
+    /// What stands in the file, and what is to stand there instead: for keys that few tests need.
+    pub edits: Vec<(String, String)>,
 }
 
 impl Config {
@@ -75,7 +77,14 @@ impl Config {
             index: lab::unique("consumer_lag"),
             username: "collector".to_owned(),
             password: lab::PASSWORD.to_owned(),
+            edits: Vec::new(),
         }
+    }
+
+    /// More keys of one of the mirror hosts, such as `ssh: {user: somebody}`.
+    pub fn edit_host(&mut self, name: &str, keys: &str) {
+        let head = format!("{name}: {{");
+        self.edits.push((head.clone(), format!("{head}{keys}, ")));
     }
 
     /// The real CLI of that version, with the client properties of its folder; an interval that two cores can keep.
@@ -98,7 +107,7 @@ impl Config {
             .iter()
             .map(|line| format!("    {line}\n"))
             .collect();
-        let text = format!(
+        let mut text = format!(
             "defaults:\n  interval: {}\n  describe_timeout: {}\n  ssh:\n    user: {}\n    private_key: {}\n    \
              known_hosts: {}\n{ssh_lines}  kafka: {{consumer_groups: {}}}\n\
              mirror_hosts:\n{}{}\
@@ -117,6 +126,10 @@ impl Config {
             self.index,
             self.username,
         );
+        for (written, instead) in &self.edits {
+            assert!(text.contains(written), "no {written:?} in:\n{text}");
+            text = text.replace(written, instead);
+        }
         fs::write(&path, text).expect("a configuration file");
         path
     }
@@ -165,7 +178,7 @@ impl Config {
         )
     }
 
-    fn command(&self, name: &str, path: &Path) -> Command {
+    pub fn command(&self, name: &str, path: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mirrorlag"));
         command
             .args([name, "-c"])

@@ -9,16 +9,21 @@ mod elasticsearch;
 mod http;
 mod kafka;
 mod lab;
+mod login;
 mod namespace;
 mod process;
 mod sshd;
 mod toxiproxy;
+mod two_hosts;
 
 // What is claimed.
 mod commands;
 mod delivery;
+mod describe_faults;
+mod network_faults_ssh;
 mod nothing_left;
 mod numbers;
 mod outcomes;
+mod server_faults_ssh;
 mod ssh_faults;
 mod versions;
