@@ -168,9 +168,8 @@ impl Host {
         // A shell that did not take the command is gone already: seen below.
         let _sent = stdin.map(|mut stdin| stdin.write_all(b"1\n"));
         let output = child.wait_with_output().unwrap();
-        let given = fs::read(self.path("given")).unwrap_or_else(|_| {
-            panic!("{shell} did not run the CLI\n{command}\n{output:?}")
-        });
+        let given = fs::read(self.path("given"))
+            .unwrap_or_else(|_| panic!("{shell} did not run the CLI\n{command}\n{output:?}"));
         let text = String::from_utf8(given).unwrap();
         let mut words: Vec<String> = text.split('\0').map(str::to_owned).collect();
         words.pop();
@@ -186,8 +185,14 @@ impl Host {
         };
         assert!(names("work").is_empty(), "{shell}: {:?}", names("work"));
         // A shell may keep its own files in its home, but knows nothing of a canary.
-        assert!(!names("home").contains("canary".as_ref()), "{shell}");
-        assert!(!names("").contains("canary".as_ref()), "{shell}");
+        assert!(
+            !names("home").contains(std::ffi::OsStr::new("canary")),
+            "{shell}"
+        );
+        assert!(
+            !names("").contains(std::ffi::OsStr::new("canary")),
+            "{shell}"
+        );
     }
 }
 

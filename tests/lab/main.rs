@@ -20,6 +20,7 @@ mod two_hosts;
 mod commands;
 mod delivery;
 mod describe_faults;
+mod login_faults_as_root;
 mod network_faults_ssh;
 mod nothing_left;
 mod numbers;

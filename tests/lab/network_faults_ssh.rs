@@ -1,6 +1,7 @@
 //! What a network can do between the collector and a real sshd: the host behind it brings no wrong number and costs no tick, the other
 //! host notices nothing, the log stays short, and the numbers come again by themselves.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::json;
@@ -36,28 +37,46 @@ fn a_host_that_refuses_connections_costs_its_numbers_and_no_tick() {
 #[test]
 fn a_reset_in_the_middle_of_a_row_costs_one_round_and_no_tick() {
     let (_sshd, proxy, mut hosts) = behind_toxiproxy("reset");
-    // The table stops in the middle of its last row's numbers for most of a second, on the host that suffers alone.
+    // While there is a file `tear`, the table stops in the middle of its last row's numbers.
     let torn = kafka::script_as_cli(
         "reset-cli",
-        "size=$(wc -c <$recorded); head -c $((size - 60)) $recorded; sleep 0.6; tail -c 60 $recorded",
+        "[ -e $folder/tear ] || exec cat $recorded; size=$(wc -c <$recorded); head -c $((size - 60)) $recorded; : >$folder/torn-$$; \
+         sleep 20; tail -c 60 $recorded",
     );
-    let torn = format!("kafka: {{consumer_groups: {}}}", torn.display());
-    hosts.config.edit_host(SUFFERING, &torn);
-    // Each connection is reset so long after it was made.
-    let reset = json!({"timeout": 7000});
-    proxy.add("reset_peer", Way::Downstream, reset);
+    let tear = torn.with_file_name("tear");
+    let folder = tear.parent().expect("its folder");
+    let keys = format!("kafka: {{consumer_groups: {}}}", torn.display());
+    hosts.config.edit_host(SUFFERING, &keys);
+    proxy.close_by_reset();
     let collector = hosts.config.run();
-    let lost = |document: &&crate::elasticsearch::Document| {
-        document.text("reason").contains("connection lost") && document.source["round_ms"].is_u64()
-    };
-    hosts.until("six rounds that were cut", |documents| {
-        documents.iter().filter(lost).count() >= 6
-    });
-    proxy.heal();
+    for resets in 1..=3 {
+        hosts.until_all_are_ok();
+        fs::write(&tear, "").expect("a file");
+        lab::eventually("torn rows", SEEN_LIMIT, || {
+            let files = fs::read_dir(folder).map_err(|error| error.to_string())?;
+            let files: Vec<_> = files.flatten().map(|file| file.file_name()).collect();
+            let torn = files
+                .iter()
+                .filter(|name| name.to_string_lossy().starts_with("torn-"));
+            lab::claim(torn.count() == 2 * resets, files)
+        });
+        fs::remove_file(&tear).expect("the file");
+        proxy.add("timeout", Way::Upstream, json!({"timeout": 1}));
+        proxy.heal();
+        proxy.close_by_reset();
+        hosts.until("the rounds that were cut", |documents| {
+            let reset = documents.iter().filter(|document| {
+                let reason = document.text("reason");
+                reason == "connection lost: reset by the peer"
+                    && document.source["round_ms"].is_u64()
+            });
+            reset.count() >= 2 * resets
+        });
+    }
     hosts.until_all_are_ok();
     hosts.healthy_ticks(5);
-    // A line for the loss, one for the return and two of the topic's outcome, some twenty times.
-    let records = hosts.end_with_lines(collector, 160);
+    // For each reset a line for the loss, one for the return and two of the topic's outcome, twice.
+    let records = hosts.end_with_lines(collector, 40);
     let suffering = of_host(&records, SUFFERING);
     for topic in &hosts.config.topics {
         let outcomes = suffering.iter().filter(|r| r.body["topic"] == **topic);
