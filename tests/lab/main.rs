@@ -25,6 +25,7 @@ mod network_faults_ssh;
 mod nothing_left;
 mod numbers;
 mod outcomes;
+mod secrets;
 mod server_faults_ssh;
 mod ssh_faults;
 mod versions;
