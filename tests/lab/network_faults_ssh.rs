@@ -75,8 +75,7 @@ fn a_reset_in_the_middle_of_a_row_costs_one_round_and_no_tick() {
     }
     hosts.until_all_are_ok();
     hosts.healthy_ticks(5);
-    // For each reset a line for the loss, one for the return and two of the topic's outcome, twice.
-    let records = hosts.end_with_lines(collector, 40);
+    let records = hosts.end_after(3, collector);
     let suffering = of_host(&records, SUFFERING);
     for topic in &hosts.config.topics {
         let outcomes = suffering.iter().filter(|r| r.body["topic"] == **topic);

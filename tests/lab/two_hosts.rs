@@ -107,23 +107,18 @@ impl TwoHosts {
     /// Ends the collector in order and looks at all that it kept and said.
     #[track_caller]
     pub fn end(&self, collector: Process) -> Vec<Record> {
-        self.end_with_lines(collector, LOG_LINES_MAX)
+        self.end_after(1, collector)
     }
 
-    /// The same, where a fault that comes again and again is worth more lines.
+    /// The same after a fault that came and went so often.
     #[track_caller]
-    pub fn end_with_lines(&self, mut collector: Process, lines_max: usize) -> Vec<Record> {
+    pub fn end_after(&self, faults: usize, mut collector: Process) -> Vec<Record> {
         let peak = collector.memory_peak_kib();
         assert!(peak < MEMORY_MAX_KIB, "{peak} KiB of memory");
         let status = collector.terminate(END_LIMIT);
         assert_eq!(status.code(), Some(0), "{status}");
-        let log = collector.log();
-        let about: Vec<_> = log
-            .lines()
-            .filter(|line| line.contains(SUFFERING))
-            .collect();
-        println!("{} lines about {SUFFERING}, peak {peak} KiB", about.len());
-        assert!(about.len() <= lines_max, "{}", about.join("\n"));
+        assert_short(&collector.log(), faults);
+        println!("peak {peak} KiB");
         crate::delivery::assert_index_equals_journal(&self.config, &Elasticsearch::main());
         crate::delivery::assert_no_tick_is_missing(&self.config, 1000);
         let records = self.config.records();
@@ -142,6 +137,29 @@ impl TwoHosts {
 pub fn of_host<'a>(records: &'a [Record], host: &str) -> Vec<&'a Record> {
     let of_host = |record: &&Record| record.body["mirror_host"] == host;
     records.iter().filter(of_host).collect()
+}
+
+/// The log has no line per attempt, round or tick.
+#[track_caller]
+fn assert_short(log: &str, faults: usize) {
+    let about = log.lines().filter(|line| line.contains(SUFFERING));
+    let about: Vec<_> = about.collect();
+    println!("{} lines about {SUFFERING}", about.len());
+    assert!(
+        about.len() <= LOG_LINES_MAX * faults,
+        "{}",
+        about.join("\n")
+    );
+    let mut times = BTreeMap::new();
+    for line in about {
+        // Without the time.
+        let text = line.split_once(' ').map_or(line, |(_, text)| text);
+        *times.entry(text).or_insert(0) += 1;
+    }
+    for (text, times) in times {
+        // Once before the fault and once after it.
+        assert!(times <= 2 * faults, "{times} times: {text}");
+    }
 }
 
 /// The healthy host's ticks bring numbers, each at its time.
