@@ -159,7 +159,8 @@ impl Error {
                 _ => "check address, route, VPN and firewall".into(),
             },
             Self::Refused { .. } => {
-                "raise MaxStartups in sshd_config there, or wait: PerSourcePenalties and fail2ban end by themselves".into()
+                "raise MaxStartups in sshd_config there or lower handshakes_per_host, or wait: PerSourcePenalties and fail2ban end by themselves"
+                    .into()
             }
             Self::NotSsh { .. } => "correct port: something else listens there".into(),
             Self::NoBanner { .. } => {
