@@ -474,3 +474,77 @@ fn no_damage_to_a_file_makes_the_loader_panic() {
     let deep = "a: ".to_owned() + &"[".repeat(100_000);
     assert!(machine.load_text(&deep).is_err());
 }
+
+/// What is good but for the lines given: of `mirror_hosts: mm-1: ssh:`, and of the sink.
+fn with_lines(ssh: &str, sink: &str) -> String {
+    format!(
+        "mirror_hosts:\n  mm-1:\n    address: 10.0.0.11\n    kafka: {{consumer_groups: /opt/kafka/cli.sh}}\n    ssh:\n{ssh}\
+         groups:\n  - {{group: g, mirror_host: mm-1, bootstrap_servers: [b1:9092]}}\n\
+         sinks:\n  elasticsearch:\n{sink}"
+    )
+}
+
+#[test]
+fn the_debug_text_of_a_configuration_has_no_secret() {
+    let mut machine = Machine::new();
+    let env = [
+        ("PASSPHRASE", "s3cret-phrase"),
+        ("ES_PASSWORD", "s3cret-word"),
+        ("API_KEY", "czNjcmV0OmtleQ=="),
+    ];
+    machine
+        .env
+        .extend(env.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let ssh = "      private_key: ~/.ssh/encrypted\n      passphrase_env: PASSPHRASE\n";
+    let urls = "    urls: ['https://es:9200']\n";
+    for credentials in [
+        "    username: elastic\n    password_env: ES_PASSWORD\n",
+        "    api_key_env: API_KEY\n",
+    ] {
+        let loaded = machine.load_text(&with_lines(ssh, &format!("{urls}{credentials}")));
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        for text in [format!("{loaded:?}"), format!("{loaded:#?}")] {
+            assert!(text.contains("10.0.0.11"), "{text}");
+            for (name, secret) in env {
+                assert!(!text.contains(secret), "{name} is in {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let mut machine = Machine::new();
+    let secret = "s3cret-in-the-wrong-place";
+    let with_login = format!("https://elastic:{secret}@es:9200");
+    machine.env.insert("URL".to_owned(), with_login.clone());
+    let key = "      private_key: ~/.ssh/id_ed25519\n";
+    let urls = "    urls: ['https://es:9200']\n";
+    let wrong = [
+        (String::new(), format!("    urls: ['{with_login}']\n")),
+        (String::new(), "    urls: ['${URL}']\n".to_owned()),
+        (String::new(), format!("{urls}    proxy: '{with_login}'\n")),
+        (String::new(), format!("{urls}    proxy: '${{URL}}'\n")),
+        (
+            String::new(),
+            format!("{urls}    username: elastic\n    password: {secret}\n"),
+        ),
+        (
+            String::new(),
+            format!("{urls}    username: elastic\n    password_env: {secret}\n"),
+        ),
+        (
+            String::new(),
+            format!("{urls}    username: elastic\n    password_env: ${secret}\n"),
+        ),
+        (String::new(), format!("{urls}    api_key: {secret}\n")),
+        (String::new(), format!("{urls}    api_key_env: {secret}\n")),
+        (format!("      passphrase: {secret}\n"), urls.to_owned()),
+        (format!("      passphrase_env: {secret}\n"), urls.to_owned()),
+    ];
+    for (ssh, sink) in wrong {
+        let text = with_lines(&format!("{key}{ssh}"), &sink);
+        let problems = machine.load_text(&text).expect_err(&text).to_string();
+        assert!(!problems.contains(secret), "{problems}");
+    }
+}

@@ -377,6 +377,36 @@ fn a_describe_that_ignores_its_limit_is_killed_five_seconds_later() {
 }
 
 #[test]
+fn what_a_describe_leaves_behind_is_killed_when_it_is_over() {
+    // Children that hear no signal, of a describe that ends by itself and of one that is ended.
+    let deaf = "(trap '' TERM HUP; sleep 600; sleep 600) & ";
+    for (rest, exit_code) in [("echo row", 0), ("wait", 124)] {
+        let mut host = Host::new(&format!("{deaf}{rest}"));
+        host.describe.limit = Duration::from_secs(1);
+        for shell in shells() {
+            let mut running = host.greeted(shell);
+            for tick in ["1", "2"] {
+                let round = running.round_of(tick);
+                assert_eq!(round.exit_code, exit_code, "{shell}: {round:?}");
+                let deadline = Instant::now() + DEADLINE;
+                while processes(&running.tag)
+                    .iter()
+                    .any(|(_, line)| line.contains("sleep 600"))
+                {
+                    assert!(
+                        Instant::now() < deadline,
+                        "{shell}: {:?}",
+                        processes(&running.tag)
+                    );
+                    thread::sleep(Duration::from_millis(20));
+                }
+            }
+            running.end();
+        }
+    }
+}
+
+#[test]
 fn the_end_of_the_connection_ends_the_loop_and_a_describe_in_flight_ends_at_its_limit() {
     let mut host = Host::new("touch started; exec sleep 600");
     host.describe.limit = Duration::from_secs(2);

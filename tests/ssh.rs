@@ -504,7 +504,7 @@ async fn a_refused_login_names_the_key_that_was_tried() {
         error.to_string(),
         format!(
             "cannot log in to mirror host \"127.0.0.1:{}\" as \"root\": no key accepted (tried stranger); \
-             add its public key to authorized_keys there, or correct user",
+             add its public key to authorized_keys there, or correct user (a locked or expired one is refused alike)",
             sshd.port
         )
     );
@@ -838,6 +838,12 @@ async fn a_server_that_refuses_before_its_banner_is_told_from_one_that_is_no_ssh
         );
         assert!(error.mend().contains("MaxStartups"), "{error}");
     }
+    // Nothing that a stranger says makes a second line of a log, or moves a terminal's cursor.
+    let hostile = b"Exceeded MaxStartups\r\nERROR all is lost\x1b[2J\x07\r\n";
+    let error = made_of(hostile, b"", true).await;
+    assert!(error.is_refusal(), "{error}");
+    let text = format!("{error} {}", error.reason());
+    assert!(!text.contains(char::is_control), "{text:?}");
     let error = made_of(b"", b"", true).await;
     assert!(
         error.is_refusal() && error.reason().ends_with("banner"),

@@ -26,8 +26,17 @@ const HELLO_LIMIT: Duration = Duration::from_secs(20);
 /// Beyond the describe's own limit: 5 s until `timeout -k 5` kills for good, and 5 s for the marker to arrive.
 const ROUND_GRACE: Duration = Duration::from_secs(10);
 
+/// A start-up file of the login's shell that asks something gets an empty line as its answer, after so long and then again.
+const ANSWER_AFTER: Duration = Duration::from_secs(1);
+const ANSWER_EVERY: Duration = Duration::from_secs(4);
+
 /// Output of one round that is kept: 100,000 rows. What a CLI prints beyond it is no table.
 const ROUND_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Output of one round, on both streams, that is read at all: a host that prints on and on costs this much and its session.
+const ROUND_BYTES_READ_MAX: u64 = 2 * ROUND_BYTES_MAX as u64;
+/// How often that is looked at: a line without an end brings no event to look at it.
+const READ_LOOK: Duration = Duration::from_millis(250);
 
 /// Why a source has no loop to ask.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -84,6 +93,8 @@ fn it_said(text: &str) -> String {
 pub(super) enum RoundEnd {
     /// The describe outlived its limit and what the host needs to kill it.
     Silent,
+    /// The describe printed more than is read of one.
+    TooMuch,
     /// The connection ended.
     Lost(Error),
 }
@@ -93,6 +104,7 @@ impl RoundEnd {
     pub(super) fn into_round(self, limit: Duration) -> (Round, Option<Error>) {
         match self {
             Self::Silent => (Round::silent(limit), None),
+            Self::TooMuch => (Round::too_much(ROUND_BYTES_READ_MAX), None),
             Self::Lost(error) => (Round::lost(error.reason()), Some(error)),
         }
     }
@@ -166,8 +178,18 @@ impl Link {
         let deadline = Instant::now() + HELLO_LIMIT;
         // The last thing said on stderr, else on stdout: what a restricted shell complains with.
         let mut said = String::new();
+        let mut answer_at = Instant::now() + ANSWER_AFTER;
         let ended = loop {
-            match timeout_at(deadline, self.stream.next()).await {
+            let event = tokio::select! {
+                event = timeout_at(deadline, self.stream.next()) => event,
+                () = sleep_until(answer_at) => {
+                    answer_at += ANSWER_EVERY;
+                    // To the loop an empty line is nothing. One that cannot be sent is about to be explained by `Event::Ended`.
+                    let _will_end = self.stream.send(String::new());
+                    continue;
+                }
+            };
+            match event {
                 Err(_elapsed) => break None,
                 Ok(Event::Ended(error)) => break Some(error),
                 Ok(event) => {
@@ -214,13 +236,18 @@ impl Link {
     /// One describe: sends `tick` and collects what both streams say until its marker.
     ///
     /// # Errors
-    /// Nothing came within the limit, or the connection ended; the link must not be used again.
+    /// Nothing came within the limit, far too much came, or the connection ended; the link must not be used again.
     pub(super) async fn round(&mut self, tick: &str) -> Result<RoundText, RoundEnd> {
         let deadline = Instant::now() + self.limit + ROUND_GRACE;
+        let read_max = self.stream.bytes_read() + ROUND_BYTES_READ_MAX;
+        let mut look_at = Instant::now() + READ_LOOK;
         self.stream
             .send(tick.to_owned())
             .map_err(|error| RoundEnd::Lost(error.into()))?;
         loop {
+            if self.stream.bytes_read() > read_max {
+                return Err(RoundEnd::TooMuch);
+            }
             tokio::select! {
                 event = self.stream.next() => {
                     if let Event::Ended(error) = event {
@@ -233,6 +260,7 @@ impl Link {
                 }
                 () = sleep_until(self.renew_at) => self.renew(),
                 () = sleep_until(deadline) => return Err(RoundEnd::Silent),
+                () = sleep_until(look_at) => look_at += READ_LOOK,
             }
         }
     }

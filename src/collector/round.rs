@@ -52,6 +52,24 @@ impl Round {
         }
     }
 
+    /// More came than is read of one round; the session was ended over it.
+    pub(super) fn too_much(bytes_max: u64) -> Self {
+        Self::Failed {
+            failure: Failure {
+                outcome: Outcome::CliError,
+                reason: format!(
+                    "the CLI printed more than fits, the session was ended after {bytes_max} bytes"
+                ),
+            },
+            was_asked: true,
+        }
+    }
+
+    /// Whether the describe was left while it still printed.
+    pub(super) fn is_too_much(&self) -> bool {
+        matches!(self, Self::Failed { failure, .. } if failure.outcome == Outcome::CliError)
+    }
+
     /// Whether a describe was run for it.
     fn was_asked(&self) -> bool {
         matches!(

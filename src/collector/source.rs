@@ -38,8 +38,18 @@ pub(super) struct Source {
     topics: BTreeMap<String, TopicTask>,
     link: Connection,
     reopen: Backoff,
-    /// Reason of the last log line about a link that could not be opened.
-    logged: Option<String>,
+    said: Said,
+    /// Whether the log has it that the host has no `timeout`.
+    has_said_no_timeout: bool,
+}
+
+/// What the log last said of the link: a host that flaps or stays away is one line per change, not one per attempt.
+#[derive(PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Connected,
+    /// It was lost or could not be opened, for this reason.
+    Down(String),
 }
 
 enum Connection {
@@ -83,7 +93,8 @@ impl Source {
             topics: BTreeMap::new(),
             link,
             reopen: Backoff::new(REOPEN.0, REOPEN.1),
-            logged: None,
+            said: Said::Nothing,
+            has_said_no_timeout: false,
         }
     }
 
@@ -160,7 +171,8 @@ impl Source {
             }
         };
         let took = started.elapsed();
-        if self.account(tick, &round, took) == Some(Outcome::Timeout) {
+        let outcome = self.account(tick, &round, took);
+        if outcome == Some(Outcome::Timeout) || round.is_too_much() {
             // Whatever the host did to the describe, this session is not trusted with another one.
             self.lose(None);
         }
@@ -187,6 +199,7 @@ impl Source {
         match ended {
             Ok(text) => {
                 self.reopen.reset();
+                self.say_connected();
                 Round::Text(text)
             }
             Err(end) => {
@@ -258,9 +271,11 @@ impl Source {
         let error = match result {
             Ok(Ok(link)) => {
                 self.counts.connected();
-                self.logged = None;
-                tracing::info!(source = %self.name, mirror_host = self.settings.mirror_host.name, "connected");
-                if !link.has_timeout {
+                // After a loss it is news only when it brings a round.
+                if self.said == Said::Nothing {
+                    self.say_connected();
+                }
+                if !link.has_timeout && !std::mem::replace(&mut self.has_said_no_timeout, true) {
                     tracing::warn!(source = %self.name, mirror_host = self.settings.mirror_host.name,
                         "the host has no `timeout`: a describe that hangs there cannot be killed; install coreutils on it");
                 }
@@ -271,18 +286,28 @@ impl Source {
             // The task cannot be cancelled while it is awaited; a panic in it is logged by the runtime.
             Err(_panicked) => return self.reopen(None, false),
         };
-        // A host that stays away is one line, not one per attempt.
-        let reason = error.reason();
-        if self.logged.as_ref() != Some(&reason) {
-            tracing::warn!(source = %self.name, mirror_host = self.settings.mirror_host.name, %error, "not connected");
-            self.logged = Some(reason);
-        }
+        self.say_down("not connected", &error);
         self.reopen(Some(error), false);
     }
 
     fn lost(&mut self, error: Error) {
-        tracing::warn!(source = %self.name, mirror_host = self.settings.mirror_host.name, %error, "connection lost");
+        self.say_down("connection lost", &error);
         self.lose(Some(error));
+    }
+
+    fn say_connected(&mut self) {
+        if self.said != Said::Connected {
+            tracing::info!(source = %self.name, mirror_host = self.settings.mirror_host.name, "connected");
+            self.said = Said::Connected;
+        }
+    }
+
+    fn say_down(&mut self, what: &str, error: &Error) {
+        let reason = Said::Down(error.reason());
+        if self.said != reason {
+            tracing::warn!(source = %self.name, mirror_host = self.settings.mirror_host.name, %error, "{what}");
+            self.said = reason;
+        }
     }
 
     fn lose(&mut self, error: Option<Error>) {

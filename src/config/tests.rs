@@ -24,3 +24,20 @@ fn every_key_that_is_read_stands_in_the_example() {
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+/// Each key after `yes`, where its value reaches a mirror host, or `no`; `tests/hostile_values.rs` tries those with `yes`.
+const ON_A_HOST: &str = include_str!("../../tests/config/keys_on_a_host.txt");
+
+#[test]
+fn of_every_key_it_is_known_whether_its_value_reaches_a_mirror_host() {
+    let known: Vec<_> = ON_A_HOST
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .collect();
+    let unknown: Vec<_> = SCHEMA
+        .iter()
+        .flat_map(|(_, keys)| keys.iter())
+        .filter(|key| known.iter().filter(|(_, name)| name == *key).count() != 1)
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}

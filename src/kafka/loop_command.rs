@@ -16,6 +16,8 @@ use super::{Describe, Jvm, Settings};
 ///
 /// `timeout` is probed and not only looked up, for that of an old BusyBox has no `-k`. Where it is missing there is no lease and
 /// no limit. Each `read` runs in a process of its own so that the lease can end it; an empty line renews the lease.
+/// `timeout` makes a process group of its own and signals it, but children that do not hear the signal outlive it, and so do those that a
+/// CLI leaves behind: when the describe is over, what is left of its group is killed. The group's number is `$` and `!`, written as `\041`.
 /// Java's own standard input is `/dev/null`, or it would eat ticks.
 pub const LOOP_SCRIPT: &str = concat!(
     r#"m=$1; lease=$2; limit=$3; if [ -n "$4" ]; then JAVA_HOME=$4; export JAVA_HOME; fi; "#,
@@ -27,9 +29,10 @@ pub const LOOP_SCRIPT: &str = concat!(
     r#"tick() { if [ $has = timeout ]; "#,
     r#"then t=$(timeout "$lease" /bin/sh -c "IFS= read -r t && printf %s. \"\$t\"") && t=${t%.}; "#,
     r#"else IFS= read -r t; fi; }; "#,
-    r#"describe() { if [ $has = timeout ]; then timeout -k 5 "$limit" "$@"; else "$@"; fi; }; "#,
+    r#"describe() { if [ $has = timeout ]; then timeout -k 5 "$limit" "$@" & eval "d=\$$(printf "\041")"; "#,
+    r#"wait "$d"; code=$?; kill -KILL "-$d" 2>/dev/null; else "$@"; code=$?; fi; }; "#,
     r#"printf "\n%s hello %s\n" "$m" $has >&2; printf "\n%s hello %s\n" "$m" $has; "#,
-    r#"while tick; do [ -n "$t" ] || continue; describe "$@" </dev/null; code=$?; "#,
+    r#"while tick; do [ -n "$t" ] || continue; describe "$@" </dev/null; "#,
     r#"printf "\n%s %s %s\n" "$m" "$t" $code >&2; printf "\n%s %s %s\n" "$m" "$t" $code; done"#,
 );
 

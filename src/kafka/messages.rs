@@ -208,11 +208,13 @@ fn is_quiet_log_line(line: &str) -> bool {
             .any(|level| text.starts_with(level))
 }
 
-/// At most `REASON_BYTES_MAX` bytes, cut between characters.
+/// At most `REASON_BYTES_MAX` bytes, cut between characters, a blank for each character that would move a terminal's cursor.
 pub(super) fn shortened(text: &str) -> String {
     let mut end = text.len().min(REASON_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.get(..end).unwrap_or_default().trim().to_owned()
+    let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let text = text.get(..end).unwrap_or_default().trim();
+    text.chars().map(printable).collect()
 }

@@ -208,6 +208,11 @@ fn failure(round: &RoundText, table: &Table<'_>, messages: &Messages<'_>) -> Opt
     }
     match messages.reason() {
         Some(reason) => failure(Outcome::CliError, reason),
+        None if round.cut_lines > 0 => {
+            let lines = round.cut_lines;
+            let reason = format!("the CLI printed nothing but {lines} lines that are too long");
+            failure(Outcome::CliError, reason)
+        }
         None => failure(Outcome::NoRows, "the CLI printed nothing".to_owned()),
     }
 }

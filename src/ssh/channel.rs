@@ -8,6 +8,7 @@ use ssh2::Channel;
 use tokio::time::timeout;
 
 use super::connection::{Connection, with_code};
+use super::error::in_one_line;
 
 /// One read of a channel: the largest packet of an SSH peer is 32 KiB.
 pub(super) const PIECE_BYTES: usize = 32 * 1024;
@@ -73,7 +74,10 @@ pub(super) async fn exit_of(
     };
     closed?;
     // The status is 0 before any came and after a death by signal, so the signal is asked first.
-    let signal = channel.exit_signal()?.exit_signal;
+    let signal = channel
+        .exit_signal()?
+        .exit_signal
+        .map(|name| in_one_line(&name));
     let code = match signal {
         Some(_) => None,
         None => Some(channel.exit_status()?),

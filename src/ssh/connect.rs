@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::{Connection, code};
-use super::error::{Endpoint, Error, OfferedKey, TcpFailure, words_of};
+use super::error::{Endpoint, Error, OfferedKey, TcpFailure, in_one_line, words_of};
 use super::gate::Gate;
 use super::host_key::Trust;
 use super::login::{Credentials, login};
@@ -292,7 +292,7 @@ fn is_refusal(text: &[u8]) -> bool {
 
 fn first_words(at: Arc<Endpoint>, bytes: &[u8]) -> Error {
     let text = String::from_utf8_lossy(bytes);
-    let shown: String = text.trim().chars().take(FIRST_BYTES_SHOWN).collect();
+    let shown: String = in_one_line(&text).chars().take(FIRST_BYTES_SHOWN).collect();
     if shown.is_empty() {
         refused(at, None)
     } else if is_refusal(bytes) {

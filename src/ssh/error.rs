@@ -266,6 +266,12 @@ impl Step {
     }
 }
 
+/// What a server said, as one line that no terminal and no log takes for more: a stranger may be hostile.
+pub(super) fn in_one_line(said: &str) -> String {
+    let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
+    said.trim().chars().map(printable).collect()
+}
+
 /// The system's words for an error, without its number.
 pub(super) fn words_of(error: &std::io::Error) -> String {
     let text = error.to_string();

@@ -20,6 +20,9 @@ const REFUSAL_LEAST: Duration = Duration::from_secs(20);
 /// Jitter on top of it: the first ceiling, and the ceiling it doubles to (penalties end after 600 s at most).
 const REFUSAL_JITTER_FIRST: Duration = Duration::from_secs(5);
 const REFUSAL_JITTER_LONGEST: Duration = Duration::from_secs(120);
+/// A server that turned some of those away who came at once gets half as many at once from then on, and one more after so many in a row
+/// got in: its `MaxStartups` is not known, and each refusal costs everybody `REFUSAL_LEAST`.
+const SUCCESSES_FOR_ONE_MORE: usize = 100;
 /// A refused login or host key passes only when somebody acts, and fail2ban counts: 60 s, doubling to 15 min.
 const LOGIN_FIRST: Duration = Duration::from_secs(60);
 const LOGIN_LONGEST: Duration = Duration::from_secs(15 * 60);
@@ -40,6 +43,10 @@ pub struct Gate {
 struct State {
     /// Whether the last that was heard of the server is a success.
     is_open: bool,
+    /// Places there are, at most `handshakes_at_once`.
+    at_once: usize,
+    /// Of those that got in since `at_once` changed.
+    successes: usize,
     /// Places taken.
     under_way: usize,
     /// Whether one of them is the one that tries for all.
@@ -82,11 +89,14 @@ impl Gate {
     }
 
     fn new(handshakes_at_once: usize, is_patient: bool) -> Arc<Self> {
+        let handshakes_at_once = handshakes_at_once.max(1);
         Arc::new(Self {
-            handshakes_at_once: handshakes_at_once.max(1),
+            handshakes_at_once,
             is_patient,
             state: Mutex::new(State {
                 is_open: false,
+                at_once: handshakes_at_once,
+                successes: 0,
                 under_way: 0,
                 is_probing: false,
                 not_before: None,
@@ -139,7 +149,7 @@ impl Gate {
                 return Err(Some(not_before));
             }
         }
-        if state.under_way >= self.handshakes_at_once {
+        if state.under_way >= state.at_once {
             return Err(None);
         }
         state.under_way += 1;
@@ -170,6 +180,12 @@ impl Permit<'_> {
             state.epoch += 1;
         }
         state.is_open = true;
+        state.successes += 1;
+        if state.successes >= SUCCESSES_FOR_ONE_MORE && state.at_once < self.gate.handshakes_at_once
+        {
+            state.at_once += 1;
+            state.successes = 0;
+        }
         state.not_before = None;
         state.failure = None;
         state.network.reset();
@@ -183,6 +199,10 @@ impl Permit<'_> {
         let pace = pace_of(error);
         let wait = if self.epoch == state.epoch {
             state.epoch += 1;
+            if error.is_refusal() && !self.is_probe {
+                state.at_once = (state.at_once / 2).max(1);
+                state.successes = 0;
+            }
             state.next_wait(pace)
         } else {
             // Another one of the same outage: it may lengthen the wait, but is not a further failure in a row.

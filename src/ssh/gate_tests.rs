@@ -197,3 +197,40 @@ async fn several_failures_of_one_outage_count_once() {
     }
     assert_eq!(timed(&gate).await.1.as_secs(), 60, "not 8 minutes");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_turned_some_away_gets_fewer_at_once_and_one_more_after_many_successes() {
+    let gate = Gate::patient(4);
+    timed(&gate).await.0.succeeded();
+    for places in [4, 2, 1, 1] {
+        let mut permits = Vec::new();
+        for _ in 0..places {
+            permits.push(gate.enter().await.expect("a place"));
+        }
+        let one_more = tokio::time::timeout(Duration::from_secs(3600), gate.enter()).await;
+        assert!(one_more.is_err(), "more than {places} at once");
+        // Some of those who came together are turned away: one outage, whatever their number.
+        for permit in permits {
+            permit.failed(&refusal());
+        }
+        timed(&gate).await.0.succeeded();
+    }
+    for _ in 0..SUCCESSES_FOR_ONE_MORE {
+        timed(&gate).await.0.succeeded();
+    }
+    let permits = [gate.enter().await, gate.enter().await];
+    assert!(permits.iter().all(Result::is_ok));
+    let third = tokio::time::timeout(Duration::from_secs(3600), gate.enter()).await;
+    assert!(third.is_err(), "one more, and not all at once again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_down_gets_as_many_at_once_as_before_when_it_is_back() {
+    let gate = Gate::patient(3);
+    for error in [network_error(), refusal(), login_error()] {
+        timed(&gate).await.0.failed(&error);
+    }
+    timed(&gate).await.0.succeeded();
+    let permits = [gate.enter().await, gate.enter().await, gate.enter().await];
+    assert!(permits.iter().all(Result::is_ok));
+}

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Settings;
 use super::agent::Agent;
 use super::connection::{Connection, code};
-use super::error::{Endpoint, Error, KeyProblem, words_of};
+use super::error::{Endpoint, Error, KeyProblem, in_one_line, words_of};
 
 /// The longest RSA keys have some 13 KB; more is not a key.
 const KEY_BYTES_MAX: u64 = 256 * 1024;
@@ -112,7 +112,7 @@ pub(super) async fn login(
     let session = connection.session.clone();
     let accepts = connection
         .drive(|| match session.auth_methods(&user) {
-            Ok(methods) => Ok(methods.to_owned()),
+            Ok(methods) => Ok(in_one_line(methods)),
             // The server asks for no proof at all; libssh2 then keeps the error of the call before.
             Err(_) if session.authenticated() => Ok(String::new()),
             Err(error) => Err(error),

@@ -159,14 +159,16 @@ impl Error {
                 _ => "check address, route, VPN and firewall".into(),
             },
             Self::Refused { .. } => {
-                "raise MaxStartups in sshd_config there, or wait: PerSourcePenalties and fail2ban end by themselves".into()
+                "raise MaxStartups in sshd_config there or lower handshakes_per_host, or wait: PerSourcePenalties and fail2ban end by themselves"
+                    .into()
             }
             Self::NotSsh { .. } => "correct port: something else listens there".into(),
             Self::NoBanner { .. } => {
                 "check that sshd listens there and is not overloaded".into()
             }
             Self::KeyExchange { .. } => format!(
-                "compare what the server has: ssh -vv -p {} {}@{} exit; SHA-1 algorithms are not supported",
+                "allow KexAlgorithms curve25519-sha256 and an ed25519, ecdsa or rsa-sha2 host key in sshd_config there \
+                 (SHA-1 is not supported), compare what it has: ssh -vv -p {} {}@{} exit",
                 at.port, at.user, at.address
             ),
             Self::HostKeyUnknown { known_hosts, .. } => format!(
@@ -205,10 +207,11 @@ impl Error {
                 "set private_key, or add a key to the agent: ssh-add FILE".into()
             }
             Self::LoginRefused { tried, .. } if tried.len() == 1 => {
-                "add its public key to authorized_keys there, or correct user".into()
+                "add its public key to authorized_keys there, or correct user (a locked or expired one is refused alike)".into()
             }
             Self::LoginRefused { .. } => {
-                "add one of their public keys to authorized_keys there, or correct user".into()
+                "add one of their public keys to authorized_keys there, or correct user (a locked or expired one is refused alike)"
+                    .into()
             }
             Self::FurtherMethod { .. } => {
                 "exempt this user from AuthenticationMethods in sshd_config there".into()

@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ssh2::Channel;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::task::coop::consume_budget;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,9 @@ use super::connection::Connection;
 use super::error::{Endpoint, Error};
 use super::lines::{LINE_BYTES_MAX, Line, Lines};
 
+/// Pieces read before other tasks of the thread have their turn. The runtime's own budget counts a piece of 32 KiB, with all that
+/// decrypting it costs, like one message; a host that floods would hold the others up for a second on a busy machine.
+const PIECES_IN_A_TURN: usize = 8;
 /// Events that wait for a slow reader. Beyond it the socket is no longer read, and the remote command stops at a full pipe:
 /// nothing is lost, and memory ends at this many lines of at most 64 KiB.
 const EVENTS_QUEUED_MAX: usize = 256;
@@ -41,6 +45,7 @@ pub struct Stream {
     lines: mpsc::Sender<String>,
     events: mpsc::Receiver<Event>,
     ended: Option<Error>,
+    bytes_read: Arc<AtomicU64>,
     stop: CancellationToken,
     owner: Option<JoinHandle<()>>,
 }
@@ -51,7 +56,9 @@ impl Stream {
         let (lines, lines_to_send) = mpsc::channel(LINES_QUEUED_MAX);
         let (deliver, events) = mpsc::channel(EVENTS_QUEUED_MAX);
         let stop = CancellationToken::new();
+        let bytes_read = Arc::new(AtomicU64::new(0));
         let owner = Owner {
+            bytes_read: bytes_read.clone(),
             connection,
             channel,
             lines_to_send,
@@ -71,6 +78,7 @@ impl Stream {
             lines,
             events,
             ended: None,
+            bytes_read,
             stop,
             owner: Some(owner),
         }
@@ -110,6 +118,11 @@ impl Stream {
         event
     }
 
+    /// Bytes that came on both streams so far, also those that made no line yet or were cut off.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
     /// Ends the connection and waits until its socket is closed: at most 2 s, also with a frozen peer.
     pub async fn close(mut self) {
         self.stop.cancel();
@@ -128,6 +141,7 @@ impl Drop for Stream {
 
 /// The task that alone touches a session.
 struct Owner {
+    bytes_read: Arc<AtomicU64>,
     // Before `connection`: the last handle of the channel must be gone when the connection frees the session.
     channel: Channel,
     connection: Connection,
@@ -220,7 +234,12 @@ impl Owner {
 
     /// Reads both streams until nothing is queued, or until the reader is behind.
     async fn read_all(&mut self) -> Result<(), ssh2::Error> {
+        let mut pieces = 0;
         loop {
+            if pieces >= PIECES_IN_A_TURN {
+                pieces = 0;
+                yield_now().await;
+            }
             consume_budget().await;
             let mut is_idle = true;
             for stream in 0..2 {
@@ -231,6 +250,8 @@ impl Owner {
                 let read = read_some(&self.connection, &self.channel, stream, &mut self.piece);
                 if let Some(length) = read.await? {
                     is_idle = false;
+                    self.bytes_read.fetch_add(length as u64, Ordering::Relaxed);
+                    pieces += 1;
                     let undelivered = &mut self.undelivered;
                     self.splitters[stream].push(&self.piece[..length], &mut |line| {
                         undelivered.push_back(event_of(stream, line));

@@ -53,6 +53,8 @@ pub struct Config {
     pub sink_lines: Vec<String>,
     /// The words of a command that runs the collector, such as `unshare --mount`.
     pub within: Vec<String>,
+    /// What stands in the file, and what is to stand there instead: for keys that few tests need.
+    pub edits: Vec<(String, String)>,
 }
 
 impl Config {
@@ -81,7 +83,14 @@ impl Config {
             password: lab::PASSWORD.to_owned(),
             sink_lines: Vec::new(),
             within: Vec::new(),
+            edits: Vec::new(),
         }
+    }
+
+    /// More keys of one of the mirror hosts, such as `ssh: {user: somebody}`.
+    pub fn edit_host(&mut self, name: &str, keys: &str) {
+        let head = format!("{name}: {{");
+        self.edits.push((head.clone(), format!("{head}{keys}, ")));
     }
 
     /// The real CLI of that version, with the client properties of its folder; an interval that two cores can keep.
@@ -104,7 +113,7 @@ impl Config {
             .iter()
             .map(|line| format!("    {line}\n"))
             .collect();
-        let text = format!(
+        let mut text = format!(
             "defaults:\n  interval: {}\n  describe_timeout: {}\n  ssh:\n    user: {}\n    private_key: {}\n    \
              known_hosts: {}\n{ssh_lines}  kafka: {{consumer_groups: {}}}\n\
              mirror_hosts:\n{}{}\
@@ -127,6 +136,10 @@ impl Config {
                 .map(|line| format!("{line}\n"))
                 .collect::<String>(),
         );
+        for (written, instead) in &self.edits {
+            assert!(text.contains(written), "no {written:?} in:\n{text}");
+            text = text.replace(written, instead);
+        }
         fs::write(&path, text).expect("a configuration file");
         path
     }
@@ -175,7 +188,7 @@ impl Config {
         )
     }
 
-    fn command(&self, name: &str, path: &Path) -> Command {
+    pub fn command(&self, name: &str, path: &Path) -> Command {
         let program = env!("CARGO_BIN_EXE_mirrorlag");
         let mut words = self.within.iter().map(String::as_str).chain([program]);
         let mut command = Command::new(words.next().unwrap_or(program));

@@ -2,7 +2,8 @@
 //! Never: reads the CLI's table the way the collector does: here awk goes by the words of the header.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -41,6 +42,28 @@ pub fn slow_recorded_cli(seconds: u32) -> PathBuf {
     }
     std::fs::write(folder.join("seconds"), seconds.to_string()).expect("its slowness");
     folder.join("kafka-consumer-groups.sh")
+}
+
+/// A CLI of the test's own: a shell script, which finds the recorded table in `$recorded` and its own folder in `$folder`.
+pub fn script_as_cli(stem: &str, text: &str) -> PathBuf {
+    let folder = lab::folder(stem);
+    // Logins write there what they have to tell the test.
+    set_mode(&folder, 0o777);
+    let path = folder.join("kafka-consumer-groups.sh");
+    let recorded = lab::run_folder().join("recorded/stdout");
+    let script = format!(
+        "#!/bin/sh\nfolder={}; recorded={}\n{text}\n",
+        folder.display(),
+        recorded.display()
+    );
+    std::fs::write(&path, script).expect("a CLI");
+    set_mode(&path, 0o755);
+    path
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    let mode = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(path, mode).expect("its mode");
 }
 
 fn java_tool(class: &str) -> Command {

@@ -9,18 +9,25 @@ mod elasticsearch;
 mod http;
 mod kafka;
 mod lab;
+mod login;
 mod namespace;
 mod process;
 mod sshd;
 mod toxiproxy;
+mod two_hosts;
 
 // What is claimed.
 mod commands;
 mod delivery;
 mod elasticsearch_faults;
 mod network_faults_elasticsearch;
+mod describe_faults;
+mod login_faults_as_root;
+mod network_faults_ssh;
 mod nothing_left;
 mod numbers;
 mod outcomes;
+mod secrets;
+mod server_faults_ssh;
 mod ssh_faults;
 mod versions;

@@ -25,6 +25,16 @@ fn an_unknown_group_is_group_missing() {
 }
 
 #[test]
+fn a_group_whose_name_looks_like_an_option_is_asked_for_as_a_group() {
+    let sshd = Sshd::start("option-group");
+    let mut config = Config::new("option-group", &sshd).with_cli(kafka::VERSION);
+    config.group = "--delete".to_owned();
+    let document = first_document(&config);
+    assert_eq!(document.text("outcome"), "group_missing", "{document:?}");
+    assert_reason(&document, "'--delete' does not exist");
+}
+
+#[test]
 fn a_topic_that_is_not_in_the_table_is_no_rows_and_its_neighbour_is_ok() {
     let sshd = Sshd::start("absent-topic");
     let mut config = Config::new("absent-topic", &sshd).with_cli(kafka::VERSION);

@@ -73,6 +73,15 @@ impl Process {
         self.ended_within(Duration::from_secs(5));
     }
 
+    /// The most memory that it ever had, in KiB.
+    pub fn memory_peak_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|rest| rest.split_whitespace().next());
+        number.and_then(|text| text.parse().ok()).expect("VmHWM")
+    }
+
     /// Both streams so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

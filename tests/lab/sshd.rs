@@ -18,6 +18,8 @@ pub struct Sshd {
     pub address: String,
     pub port: u16,
     namespace: Option<Namespace>,
+    /// A shell script that lays out the server's own view of the disk.
+    mounts: Option<String>,
     name: String,
     folder: PathBuf,
     listener: Option<Process>,
@@ -25,38 +27,56 @@ pub struct Sshd {
 
 impl Sshd {
     pub fn start(stem: &str) -> Self {
-        Self::start_in(stem, None)
+        Self::start_in(stem, None, None, "")
+    }
+
+    /// With lines of sshd_config that go before the lab's own: the first value of a key counts.
+    pub fn start_with(stem: &str, lines: &str) -> Self {
+        Self::start_in(stem, None, None, lines)
     }
 
     /// Behind a cable that can lose every packet.
     pub fn start_behind_cable(stem: &str) -> Self {
-        Self::start_in(stem, Some(Namespace::new()))
+        Self::start_in(stem, Some(Namespace::new()), None, "")
     }
 
-    fn start_in(stem: &str, namespace: Option<Namespace>) -> Self {
+    /// On a machine whose disk a script has laid out, in a mount namespace of its own; needs root.
+    pub fn start_on_disk(stem: &str, script: &str) -> Self {
+        Self::start_in(stem, None, Some(script.to_owned()), "")
+    }
+
+    fn start_in(
+        stem: &str,
+        namespace: Option<Namespace>,
+        mounts: Option<String>,
+        lines: &str,
+    ) -> Self {
         let address = namespace.as_ref().map_or("127.0.0.1", Namespace::address);
-        let address = address.to_owned();
-        let name = lab::unique(stem);
-        let folder = lab::folder(&format!("{stem}-sshd"));
-        let port = lab::free_port();
-        let template = fs::read_to_string(lab::script("sshd_config")).expect("sshd_config");
-        let config = template
-            .replace("@ADDRESS@", &address)
-            .replace("@PORT@", &port.to_string())
-            .replace("@RUN@", &lab::run_folder().to_string_lossy())
-            .replace("@NAME@", &name)
-            .replace("@HOST_KEY@", &lab::key("host_ed25519").to_string_lossy());
-        fs::write(folder.join("sshd_config"), config).expect("sshd_config of the test");
         let mut sshd = Self {
-            address,
-            port,
+            address: address.to_owned(),
+            port: lab::free_port(),
             namespace,
-            name,
-            folder,
+            mounts,
+            name: lab::unique(stem),
+            folder: lab::folder(&format!("{stem}-sshd")),
             listener: None,
         };
+        sshd.configure(lines, "host_ed25519");
         sshd.start_again();
         sshd
+    }
+
+    /// From its next start on: lines of sshd_config before the lab's own, and the host key of that name.
+    pub fn configure(&self, lines: &str, host_key: &str) {
+        let template = fs::read_to_string(lab::script("sshd_config")).expect("sshd_config");
+        let config = template
+            .replace("@ADDRESS@", &self.address)
+            .replace("@PORT@", &self.port.to_string())
+            .replace("@RUN@", &lab::run_folder().to_string_lossy())
+            .replace("@NAME@", &self.name)
+            .replace("@HOST_KEY@", &lab::key(host_key).to_string_lossy());
+        let config = format!("{lines}\n{config}");
+        fs::write(self.folder.join("sshd_config"), config).expect("sshd_config of the test");
     }
 
     /// After `stop`, on the same port with the same key.
@@ -66,9 +86,15 @@ impl Sshd {
             .iter()
             .find(|path| fs::exists(path).unwrap_or(false))
             .expect("sshd");
-        let mut command = match &self.namespace {
-            Some(namespace) => namespace.command(program),
-            None => Command::new(program),
+        let mut command = match (&self.namespace, &self.mounts) {
+            (Some(namespace), _) => namespace.command(program),
+            (None, Some(script)) => {
+                let mut command = Command::new("unshare");
+                let script = format!("set -e; {script}; exec \"$0\" \"$@\"");
+                command.args(["-m", "sh", "-c", &script, program]);
+                command
+            }
+            (None, None) => Command::new(program),
         };
         command
             .args(["-D", "-e", "-f"])
@@ -127,14 +153,9 @@ impl Sshd {
 
     /// A known_hosts file for this server, with the public key of that name.
     pub fn known_hosts(&self, key_name: &str) -> PathBuf {
-        let public = fs::read_to_string(lab::key(&format!("{key_name}.pub"))).expect("a key");
-        let key: Vec<&str> = public.split_whitespace().take(2).collect();
         let path = self.folder.join(format!("known_hosts_{key_name}"));
-        fs::write(
-            &path,
-            format!("[{}]:{} {}\n", self.address, self.port, key.join(" ")),
-        )
-        .expect("known_hosts");
+        let line = known_hosts_line(&self.address, self.port, key_name);
+        fs::write(&path, line).expect("known_hosts");
         path
     }
 
@@ -171,4 +192,11 @@ impl Drop for Sshd {
             }
         }
     }
+}
+
+/// A line of known_hosts: that address and port have the public key of that name.
+pub fn known_hosts_line(address: &str, port: u16, key_name: &str) -> String {
+    let public = fs::read_to_string(lab::key(&format!("{key_name}.pub"))).expect("a key");
+    let key: Vec<&str> = public.split_whitespace().take(2).collect();
+    format!("[{address}]:{port} {}\n", key.join(" "))
 }

@@ -48,8 +48,18 @@ impl Toxiproxy {
             Way::Upstream => "upstream",
             Way::Downstream => "downstream",
         };
+        self.add_with(kind, stream, 1.0, &attributes);
+    }
+
+    /// Connections made from now on are reset whenever this proxy closes them: it sets their linger to zero where it finds such a
+    /// toxic, also one that never strikes.
+    pub fn close_by_reset(&self) {
+        self.add_with("reset_peer", "downstream", 0.0, &json!({"timeout": 0}));
+    }
+
+    fn add_with(&self, kind: &str, stream: &str, toxicity: f64, attributes: &Value) {
         let toxic = json!({
-            "name": format!("{kind}_{stream}"), "type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes,
+            "name": format!("{kind}_{stream}"), "type": kind, "stream": stream, "toxicity": toxicity, "attributes": attributes,
         });
         ask(
             "POST",
