@@ -27,6 +27,8 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
     pub phase: Phase,
+    /// Since when nothing goes out; `None` while `phase` is working.
+    pub since: Option<DateTime<Utc>>,
     /// Records stored since the start.
     pub stored: u64,
     /// Dead letters since the start.
@@ -119,7 +121,10 @@ impl Status {
     }
 
     pub(super) fn working(&self) {
-        let before = std::mem::take(&mut self.lock().phase);
+        let mut state = self.lock();
+        let before = std::mem::take(&mut state.phase);
+        state.since = None;
+        drop(state);
         let sink = self.sink;
         match before {
             Phase::Retrying { attempts, .. } if attempts >= QUIET_RETRIES => {
@@ -140,6 +145,7 @@ impl Status {
             reason: reason.to_owned(),
             attempts,
         };
+        state.since.get_or_insert_with(Utc::now);
         drop(state);
         if attempts == QUIET_RETRIES {
             let sink = self.sink;
@@ -157,6 +163,7 @@ impl Status {
         state.phase = Phase::Holding {
             reason: reason.to_owned(),
         };
+        state.since.get_or_insert_with(Utc::now);
         drop(state);
         if is_news {
             let sink = self.sink;
