@@ -2,6 +2,7 @@
 //! Never: formats a document, blocks the collector or another sink, drops a record that a sink has not had.
 
 mod batch;
+mod resend;
 mod status;
 
 use std::future::Future;
@@ -13,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Verdict};
+pub use self::resend::{Resent, resend};
 pub use self::status::{Phase, State, Status};
 use crate::backoff::Backoff;
 use crate::journal::{Journal, Position};

@@ -232,7 +232,11 @@ fn migrated(connection: Connection) -> Result<Connection, Cause> {
                 let _undone = connection.execute_batch("ROLLBACK");
             }
         })?;
-        tracing::info!(from = found, to = SCHEMA_VERSION, "journal: schema brought up to date");
+        tracing::info!(
+            from = found,
+            to = SCHEMA_VERSION,
+            "journal: schema brought up to date"
+        );
     }
     Ok(connection)
 }

@@ -15,7 +15,11 @@ fn note(name: &str, value: &str) -> Note {
 
 fn noted(place: &Place) -> Vec<Note> {
     let snapshot = View::open(&place.path()).unwrap().snapshot().unwrap();
-    snapshot.notes.into_iter().map(|stored| stored.note).collect()
+    snapshot
+        .notes
+        .into_iter()
+        .map(|stored| stored.note)
+        .collect()
 }
 
 #[tokio::test]

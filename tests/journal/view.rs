@@ -360,10 +360,7 @@ async fn a_view_says_what_is_wrong_with_a_file_and_leaves_it_alone() {
     newer.execute_batch("PRAGMA user_version = 9").unwrap();
     newer.close().unwrap();
     let refused = refusal();
-    assert!(
-        refused.contains("schema 9, this one knows 2"),
-        "{refused}"
-    );
+    assert!(refused.contains("schema 9, this one knows 2"), "{refused}");
     fs::remove_file(place.path()).unwrap();
     with_letters(&place, 500).await;
     let mut bytes = fs::read(place.path()).unwrap();
