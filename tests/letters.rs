@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use bulk_server::{Fake, Fault, error_body};
 use chrono::{DateTime, TimeDelta, Utc};
-use mirrorlag::journal::{self, Journal, Letter};
+use mirrorlag::delivery;
+use mirrorlag::journal::{self, Journal, Letter, StoredLetter};
 use mirrorlag::kafka::{GroupState, Outcome};
 use mirrorlag::sample::{Partition, Sample};
-use mirrorlag::sinks::document;
+use mirrorlag::sinks::{Fate, NotReady, Reply, Sink, document};
 use running::{DEADLINE, Place};
 use rustix::process::Signal;
 
@@ -251,6 +252,60 @@ async fn with_its_first_url_dead_a_resend_goes_to_the_next() {
         sent.err
     );
     assert_eq!(stored(&fake), ids(1..=3));
+}
+
+/// A sink whose first nodes fail in the middle of a request.
+struct Failing {
+    nodes: usize,
+    requests: usize,
+}
+
+impl Sink for Failing {
+    fn name(&self) -> &'static str {
+        "elasticsearch"
+    }
+
+    async fn prepare(&mut self) -> Result<(), NotReady> {
+        Ok(())
+    }
+
+    async fn deliver(&mut self, batch: &[Sample]) -> Reply {
+        self.requests += 1;
+        let fate = match self.requests > self.nodes {
+            true => Fate::Stored,
+            false => Fate::Retry("connection reset".to_owned()),
+        };
+        Reply {
+            another_node: true,
+            ..Reply::all(fate, batch.len())
+        }
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_fail_in_the_middle_are_left_for_the_next_but_not_for_ever() {
+    let letters = |count: u64| -> Vec<StoredLetter> {
+        let body = serde_json::to_vec(&sample(1)).unwrap();
+        let stored = |number| StoredLetter {
+            number,
+            letter: letter("elasticsearch", number, body.clone()),
+        };
+        (1..=count).map(stored).collect()
+    };
+    let mut sink = Failing {
+        nodes: 2,
+        requests: 0,
+    };
+    let resent = delivery::resend(&mut sink, letters(2)).await;
+    assert_eq!((resent.stored, resent.ended), (vec![1, 2], None));
+    let mut sink = Failing {
+        nodes: usize::MAX,
+        requests: 0,
+    };
+    let resent = delivery::resend(&mut sink, letters(2)).await;
+    assert_eq!(resent.ended.as_deref(), Some("connection reset"));
+    assert_eq!((resent.stored, resent.refused), (vec![], vec![]));
+    assert_eq!(sink.requests, 16);
 }
 
 #[tokio::test(flavor = "multi_thread")]
