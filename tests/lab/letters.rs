@@ -21,9 +21,9 @@ fn letters_of_a_mended_mapping_are_resent_while_run_goes_on_and_are_in_the_index
     let mut config = Config::new("letters", &sshd);
     config.shape = Shape::Group;
     let (index, mended) = (config.index.clone(), format!("{}-mended", config.index));
-    // Only still-orders has this partition, and its lag is no truth value.
+    // Only still-payments has this partition, and its lag is no truth value.
     let mut wrong = shipped();
-    wrong["mappings"]["properties"]["partitions_unknown"] = json!({"type": "boolean"});
+    wrong["mappings"]["properties"]["p11"] = json!({"type": "boolean"});
     must(&server, "PUT", &format!("/{index}"), Some(&wrong));
     let mut collector = config.run();
     lab::eventually("dead letters", LIMIT, || {
@@ -33,7 +33,7 @@ fn letters_of_a_mended_mapping_are_resent_while_run_goes_on_and_are_in_the_index
             .lines()
             .map(|line| serde_json::from_str(line).expect("JSON"))
             .collect();
-        let is_so = lines.len() >= 5 && lines.iter().all(|it| it["topic"] == "still-orders");
+        let is_so = lines.len() >= 5 && lines.iter().all(|it| it["topic"] == "still-payments");
         lab::claim(is_so, lines)
     });
     let unhealthy = config.ask(&["status"]);
@@ -48,7 +48,7 @@ fn letters_of_a_mended_mapping_are_resent_while_run_goes_on_and_are_in_the_index
     assert!(text_of(&refused).contains("0 stored, 1 refused again"));
     let shown = text_of(&config.ask(&["letters", "show", "1"]));
     assert!(
-        shown.contains("failed to parse field [partitions_unknown]"),
+        shown.contains("failed to parse field [p11]"),
         "{shown}"
     );
 
