@@ -234,3 +234,22 @@ async fn cron_needs_no_secret_and_no_sound_configuration_to_look() {
     let looked = place.output(&JSON);
     assert_eq!(looked.code, Some(0), "{looked:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_left_the_configuration_is_not_spoken_of_any_more() {
+    let (place, _fleet, _fake, mut run) = start().await;
+    place.until(&JSON, |said| said.code == Some(0));
+    run.end(Signal::TERM);
+    let yaml = std::fs::read_to_string(place.config()).unwrap();
+    let yaml = yaml.replace("groups:\n  - {", "topics:\n  - {topic: topic-0, ");
+    std::fs::write(place.config(), yaml).unwrap();
+    let _run = place.run();
+    let healthy = place.until(&JSON, |said| said.code == Some(0));
+    let names: Vec<Value> = report(&healthy)["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|source| source["name"].clone())
+        .collect();
+    assert_eq!(names, ["mm-0/mirror/topic-0"]);
+}
