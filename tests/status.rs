@@ -7,12 +7,17 @@ mod bulk_server;
 #[path = "support/running.rs"]
 mod running;
 
+use std::fs::File;
+use std::io::Read;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bulk_server::Fake;
 use mirrorlag::simulator::Fleet;
 use running::{Place, Running, Said};
 use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
 const JSON: [&str; 2] = ["status", "--json"];
@@ -252,4 +257,77 @@ async fn a_source_that_left_the_configuration_is_not_spoken_of_any_more() {
         .map(|source| source["name"].clone())
         .collect();
     assert_eq!(names, ["mm-0/mirror/topic-0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_all_the_time_disturbs_no_run_and_keeps_none_from_starting() {
+    let (place, _fleet, fake, mut run) = start().await;
+    place.until(&JSON, |said| said.code == Some(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    // One thread: two views of one process would drop each other's locks.
+    let looker = {
+        let (stop, journal) = (stop.clone(), place.journal());
+        std::thread::spawn(move || {
+            let mut looks = 0;
+            while !stop.load(Ordering::Relaxed) {
+                mirrorlag::app::status::look(&journal, None).expect("a look");
+                looks += 1;
+            }
+            looks
+        })
+    };
+    for _ in 0..4 {
+        assert_eq!(run.end(Signal::TERM), Some(0));
+        run = place.run();
+        let pid = run.id();
+        place.until(&JSON, |said| {
+            said.code == Some(0) && report(said)["run"]["pid"] == pid
+        });
+    }
+    stop.store(true, Ordering::Relaxed);
+    let looks: u32 = looker.join().unwrap();
+    assert!(looks > 100, "{looks}");
+    assert_eq!(run.end(Signal::TERM), Some(0));
+    let log = std::fs::read_to_string(place.folder.path().join("run.log")).unwrap();
+    let complaints: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("WARN") || line.contains("ERROR"))
+        .collect();
+    assert_eq!(complaints, Vec::<&str>::new());
+    let journal = rusqlite::Connection::open(place.journal()).unwrap();
+    let records = journal.query_row("SELECT count(*) FROM records", [], |row| row.get(0));
+    let records: i64 = records.unwrap();
+    let documents = fake.documents("consumer_lag").len();
+    assert_eq!(i64::try_from(documents).unwrap(), records);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_gets_the_table_in_colour() {
+    let (place, _fleet, _fake, _run) = start().await;
+    place.until(&JSON, |said| said.code == Some(0));
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let program_side = File::options()
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    let mut child = place
+        .command(&["status"])
+        .env("TERM", "xterm-256color")
+        .env_remove("NO_COLOR")
+        .stdout(program_side)
+        .spawn()
+        .unwrap();
+    let mut terminal = File::from(terminal);
+    let mut text = String::new();
+    let mut bytes = [0; 4096];
+    // Reading ends with an error when the program has closed its side.
+    while let Ok(count @ 1..) = terminal.read(&mut bytes) {
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    child.wait().unwrap();
+    assert!(text.contains("mm-0/mirror"), "{text:?}");
+    assert!(text.contains("\u{1b}[32mok"), "{text:?}");
 }

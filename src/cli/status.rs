@@ -65,7 +65,7 @@ pub(super) fn run(path: &Path, config: Option<&Path>, json: bool) -> io::Result<
     } else {
         let on_terminal = out.is_terminal();
         let width = match on_terminal {
-            true => crossterm::terminal::size().map_or(WIDTH, |(columns, _)| usize::from(columns)),
+            true => terminal_width(),
             false => PIPE_WIDTH,
         };
         let color = on_terminal && std::env::var_os("NO_COLOR").is_none();
@@ -75,6 +75,15 @@ pub(super) fn run(path: &Path, config: Option<&Path>, json: bool) -> io::Result<
         true => Exit::Done,
         false => Exit::Partial,
     })
+}
+
+fn terminal_width() -> usize {
+    let columns = crossterm::terminal::size().map_or(0, |(columns, _)| usize::from(columns));
+    // Some terminals, as those of containers, say 0.
+    match columns {
+        0 => WIDTH,
+        known => known,
+    }
 }
 
 /// The whole text; ends with a line feed.

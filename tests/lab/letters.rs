@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::collector::{Config, END_LIMIT, Shape, text_of};
-use crate::delivery::{assert_index_equals_journal, assert_no_tick_is_missing};
+use crate::delivery::{assert_index_equals_journal, assert_no_tick_is_missing, wait_for_documents};
 use crate::elasticsearch::Elasticsearch;
 use crate::lab;
 use crate::sshd::Sshd;
@@ -63,6 +63,8 @@ fn letters_of_a_mended_mapping_are_resent_while_run_goes_on_and_are_in_the_index
         let resent = text_of(&config.ask(&["letters", "resend"]));
         lab::claim(resent.contains(" 0 refused again, 0 left"), resent)
     });
+    // The sink may still hold because of the block.
+    wait_for_documents(&server, &config, config.records().len() + 2);
     lab::eventually("a healthy status", LIMIT, || {
         let status = config.ask(&["status"]);
         lab::claim(status.status.success(), text_of(&status))
