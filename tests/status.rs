@@ -331,3 +331,26 @@ async fn a_terminal_gets_the_table_in_colour() {
     assert!(text.contains("mm-0/mirror"), "{text:?}");
     assert!(text.contains("\u{1b}[32mok"), "{text:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_takes_no_notes_does_not_disturb_collecting_and_is_unhealthy() {
+    let (place, _fleet, fake, mut run) = start().await;
+    place.until(&JSON, |said| said.code == Some(0));
+    run.end(Signal::TERM);
+    let journal = rusqlite::Connection::open(place.journal()).unwrap();
+    let refusal = "BEGIN SELECT RAISE(ABORT, 'no notes'); END;";
+    let triggers = ["INSERT", "DELETE"]
+        .map(|change| format!("CREATE TRIGGER no_{change} BEFORE {change} ON notes {refusal}"));
+    journal.execute_batch(&triggers.concat()).unwrap();
+    drop(journal);
+    let so_far = fake.documents("consumer_lag").len();
+    let mut run = place.run();
+    let silent = place.until(&JSON, |said| {
+        let more = fake.documents("consumer_lag").len() >= so_far + 10;
+        more && only(said, "run: it has noted nothing yet")
+    });
+    assert_eq!(silent.code, Some(1));
+    assert_eq!(run.end(Signal::TERM), Some(0));
+    let log = std::fs::read_to_string(place.folder.path().join("run.log")).unwrap();
+    assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+}

@@ -82,7 +82,7 @@ pub struct Sink {
     pub behind: u64,
     /// Age of the oldest of those, in seconds; 0 when it has had all.
     pub behind_s: i64,
-    /// Null where no run is alive.
+    /// Null where no run is alive, or it has said nothing yet.
     pub phase: Option<PhaseWord>,
     pub reason: Option<String>,
     pub since: Option<DateTime<Utc>>,
@@ -124,23 +124,29 @@ fn judge(
 ) -> Report {
     let note: Option<RunNote> = read(snapshot, RUN);
     let run = run(note.as_ref(), holder);
+    let said = note.as_ref().zip(holder);
+    // The notes of an earlier process say nothing of the one that is alive.
+    let said = said.filter(|(note, holder)| holder.pid.is_none_or(|pid| pid == note.pid));
+    let is_current = said.is_some();
     let file = run.configuration.as_deref().or(config);
     let mut judge = Judge {
         now,
         file: file.map_or_else(|| "FILE".to_owned(), quoted),
         problems: Vec::new(),
     };
-    judge.run(&run, note.as_ref().zip(holder));
+    judge.run(&run, said.map(|(note, _)| note));
     let sources = snapshot.notes.iter().filter_map(|stored| {
         let is_source = stored.note.name.starts_with(SOURCE);
         is_source.then(|| serde_json::from_str(&stored.note.value).ok())?
     });
-    let sources = sources.map(|state| judge.source(state, &run)).collect();
+    let sources = sources
+        .map(|state| judge.source(state, is_current))
+        .collect();
     let sinks = snapshot.readers.iter().filter(|reader| reader.is_kept);
     let sinks = sinks
         .map(|reader| {
             let note = read(snapshot, &format!("{SINK}{}", reader.name));
-            judge.sink(reader, note.filter(|_| run.alive), &run)
+            judge.sink(reader, note.filter(|_| is_current), run.alive)
         })
         .collect();
     let journal = Kept {
@@ -215,7 +221,7 @@ impl Judge {
         format!("mirrorlag check -c {}", self.file)
     }
 
-    fn run(&mut self, run: &Run, said: Option<(&RunNote, Holder)>) {
+    fn run(&mut self, run: &Run, said: Option<&RunNote>) {
         if !run.alive {
             let what = match (run.stopped_at, run.alive_at) {
                 (Some(at), _) => format!("no run is alive; the last one stopped at {}", text(at)),
@@ -230,7 +236,7 @@ impl Judge {
         }
         let look_again = "look again in some seconds; then at its log: a full disk?".to_owned();
         match said {
-            Some((note, holder)) if holder.pid.is_none_or(|pid| pid == note.pid) => {
+            Some(note) => {
                 let silent = self.now - note.alive_at;
                 if silent > SILENT_AFTER {
                     let what = format!(
@@ -240,14 +246,14 @@ impl Judge {
                     self.problem(RUN, what, look_again);
                 }
             }
-            _ => self.problem(RUN, "it has noted nothing yet".to_owned(), look_again),
+            None => self.problem(RUN, "it has noted nothing yet".to_owned(), look_again),
         }
     }
 
-    fn source(&mut self, mut state: SourceState, run: &Run) -> Source {
+    fn source(&mut self, mut state: SourceState, is_current: bool) -> Source {
         let last_at = state.last.as_ref().map(|last| last.at);
         let age = last_at.map(|at| self.now - at);
-        if !run.alive {
+        if !is_current {
             // What follows from that is not said of each source.
             state.connected_since = None;
             return Source {
@@ -268,14 +274,13 @@ impl Judge {
         }
     }
 
-    fn sink(&mut self, reader: &Reader, note: Option<SinkNote>, run: &Run) -> Sink {
+    fn sink(&mut self, reader: &Reader, note: Option<SinkNote>, is_alive: bool) -> Sink {
         let waiting = reader.oldest_waiting.map(|oldest| self.now - oldest);
         let behind_s = waiting.map_or(0, |waiting| waiting.num_seconds().max(0));
         let since = note.as_ref().and_then(|note| note.since);
         let stuck_for = since.map_or(TimeDelta::zero(), |since| self.now - since);
         let reason = note.as_ref().and_then(|note| note.reason.clone());
         let why = match note.as_ref().map(|note| note.phase) {
-            _ if !run.alive => None,
             Some(PhaseWord::Holding) => Some("holds"),
             Some(PhaseWord::Retrying) if stuck_for > LATE_AFTER => Some("retries"),
             _ => None,
@@ -286,7 +291,7 @@ impl Judge {
             format!("{word} since {seconds} s: {reason}")
         });
         let why = why.or_else(|| {
-            let is_late = run.alive && waiting.is_some_and(|waiting| waiting > LATE_AFTER);
+            let is_late = is_alive && waiting.is_some_and(|waiting| waiting > LATE_AFTER);
             is_late.then(|| format!("is {} records, {behind_s} s behind", reader.behind))
         });
         if let Some(what) = &why {

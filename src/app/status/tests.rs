@@ -187,7 +187,10 @@ fn a_run_that_is_alive_and_notes_nothing_is_unhealthy() {
     // The notes are those of an earlier process.
     let mut scene = Scene::healthy();
     scene.holder = Some(Holder { pid: Some(8) });
+    scene.source.connected_since = None;
+    scene.sink.phase = PhaseWord::Holding;
     assert!(scene.problem().starts_with("run: it has noted nothing yet"));
+    let mut scene = Scene::healthy();
     scene.holder = Some(Holder { pid: None });
     assert!(
         scene.judge().healthy,
