@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use mirrorlag::collector::{Topics, once};
 use mirrorlag::kafka::{GroupState, Outcome};
 use mirrorlag::sample::{ANY_TOPIC, Sample};
+use mirrorlag::simulator::{Fleet, FleetSettings};
 
 use collecting::{
     all_topics, collect, mirror_host, open_journal, samples, samples_until, small_fleet, source,
@@ -269,4 +270,97 @@ async fn once_answers_for_the_living_and_names_the_dead() {
     for error in errors {
         assert!(error.contains("127.0.0.1"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_of_a_source_agrees_with_its_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = small_fleet(folder.path(), 1).await;
+    let journal = open_journal(folder.path());
+    let host = Arc::new(mirror_host(&fleet, "mm-0"));
+    let listed = Topics::Listed(vec!["topic-0".to_owned(), "absent".to_owned()]);
+    let sources = vec![
+        source(&host, "mirror", listed),
+        source(&host, "mirror", Topics::One("topic-0".to_owned())),
+    ];
+    let running = collect(sources, &journal).await;
+    let states = running.collector.states();
+    let outcomes = |s: &[Sample], outcome| s.iter().filter(|s| s.outcome == outcome).count();
+    samples_until(&journal, "numbers", |s| outcomes(s, Outcome::Ok) >= 4).await;
+    let connected = states.all();
+    assert!(connected.iter().all(|it| it.connected_since.is_some()));
+    assert!(
+        connected
+            .iter()
+            .all(|it| it.last_error.is_none() && it.reconnects == 0)
+    );
+    fleet.hold_down("mm-0", true);
+    let failed = |s: &[Sample]| outcomes(s, Outcome::SshError) >= 4;
+    samples_until(&journal, "ssh_error", failed).await;
+    let down = states.all();
+    assert!(down.iter().all(|it| it.connected_since.is_none()));
+    assert!(
+        down.iter()
+            .all(|it| it.last_error.is_some() && it.reconnects >= 1)
+    );
+    fleet.hold_down("mm-0", false);
+    let so_far = outcomes(&samples(&journal).await, Outcome::Ok);
+    samples_until(&journal, "numbers again", |s| {
+        outcomes(s, Outcome::Ok) >= so_far + 4
+    })
+    .await;
+    running.finish().await;
+
+    let samples = samples(&journal).await;
+    let by_outcome = |of_list: bool| {
+        let mut counts: BTreeMap<Outcome, u64> = BTreeMap::new();
+        // Both sources have the same ticks of `topic-0`, but for their phase.
+        let phase = |s: &Sample| s.sampled_at.timestamp_subsec_millis();
+        let of_absent = samples.iter().find(|s| s.topic == "absent").map(phase);
+        for sample in samples
+            .iter()
+            .filter(|s| (Some(phase(s)) == of_absent) == of_list)
+        {
+            *counts.entry(sample.outcome).or_default() += 1;
+        }
+        counts
+    };
+    let [of_list, of_topic] = <[_; 2]>::try_from(states.all()).unwrap();
+    assert_eq!(of_list.name, "mm-0/mirror");
+    assert_eq!(of_topic.name, "mm-0/mirror/topic-0");
+    assert_eq!(of_list.outcomes, by_outcome(true));
+    assert_eq!(of_topic.outcomes, by_outcome(false));
+    assert_eq!((of_list.topics, of_topic.topics), (2, 1));
+    // The worst of its topics stands for a source.
+    let last = of_list.last.unwrap();
+    assert_eq!(last.outcome, Outcome::NoRows);
+    assert!(last.reason.unwrap().contains("absent"));
+    assert_eq!(of_topic.last.unwrap().outcome, Outcome::Ok);
+    assert!(of_topic.rounds >= of_topic.outcomes[&Outcome::Ok]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_describe_that_outlives_its_limit_is_counted_as_timeout_and_the_ticks_it_covered_as_skipped()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = FleetSettings::uniform(7, folder.path().to_owned(), 1, 1, 4);
+    let slow = Duration::from_secs(60);
+    settings.hosts[0].start_up = slow..=slow;
+    let fleet = Fleet::start(settings).await.unwrap();
+    let journal = open_journal(folder.path());
+    let host = Arc::new(mirror_host(&fleet, "mm-0"));
+    let mut source = source(&host, "mirror", Topics::One("topic-0".to_owned()));
+    source.describe.limit = Duration::from_secs(2);
+    let running = collect(vec![source], &journal).await;
+    let states = running.collector.states();
+    let timeouts = |s: &[Sample]| s.iter().filter(|s| s.outcome == Outcome::Timeout).count() >= 2;
+    samples_until(&journal, "timeouts", timeouts).await;
+    running.finish().await;
+    let state = states.all().pop().unwrap();
+    assert!(state.timeouts >= 2, "{state:#?}");
+    assert_eq!(state.outcomes[&Outcome::Timeout], state.timeouts);
+    // Each took two seconds at a tick per second.
+    assert!(state.skipped >= 2 * 2, "{state:#?}");
+    // The session of such a describe is not trusted with another one.
+    assert_eq!(state.reconnects, state.timeouts);
 }

@@ -245,6 +245,37 @@ async fn a_hold_drops_nothing_is_seen_in_the_state_and_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn it_is_known_since_when_a_sink_takes_nothing_also_when_it_changes_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    append(&journal, 0..3).await;
+    let sink = Scripted::default();
+    for _ in 0..200 {
+        sink.answer(|batch| vec![Fate::Retry("429".into()); batch.len()]);
+    }
+    for _ in 0..50 {
+        sink.answer(|batch| vec![Fate::Hold("security_exception".into()); batch.len()]);
+    }
+    let before = chrono::Utc::now();
+    let delivering = deliver(&sink, &journal);
+    delivering
+        .until_phase(|phase| matches!(phase, Phase::Retrying { .. }))
+        .await;
+    let since = delivering.status.state().since;
+    assert!(since >= Some(before));
+    delivering
+        .until_phase(|phase| matches!(phase, Phase::Holding { .. }))
+        .await;
+    assert_eq!(delivering.status.state().since, since);
+    delivering.until_committed(&journal, 3).await;
+    delivering
+        .until_phase(|phase| *phase == Phase::Working)
+        .await;
+    assert_eq!(delivering.status.state().since, None);
+    delivering.finish().await;
+}
+
+#[tokio::test]
 async fn a_document_that_can_never_be_stored_becomes_a_dead_letter_and_its_neighbours_are_stored() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;

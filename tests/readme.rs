@@ -6,7 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const COMMANDS: [&str; 6] = ["run", "check", "once", "demo", "completions", "man"];
+const COMMANDS: [&str; 8] = [
+    "run",
+    "check",
+    "once",
+    "status",
+    "letters",
+    "demo",
+    "completions",
+    "man",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -3,7 +3,10 @@
 
 pub mod check;
 pub mod demo;
+pub mod letters;
+pub mod notes;
 mod pipeline;
+pub mod status;
 mod summary;
 
 use tokio_util::sync::CancellationToken;

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::notes::{Notes, RunNote};
 use super::summary;
 use crate::collector::{Collector, Tally};
 use crate::config::{Config, Sinks};
@@ -45,6 +46,7 @@ pub struct Pipeline {
     stop_deliveries: CancellationToken,
     statuses: Vec<Arc<delivery::Status>>,
     journal: Journal,
+    notes: Notes,
 }
 
 impl Pipeline {
@@ -70,8 +72,11 @@ impl Pipeline {
             journal = %config.journal.path.display(),
             "collecting"
         );
+        let run = RunNote::of(&config);
         let collector = Collector::start(config.sources, &journal, &stop_collector).await?;
+        let notes = Notes::start(&journal, run, &collector, statuses.clone());
         Ok(Self {
+            notes,
             collector,
             stop_collector,
             deliveries,
@@ -112,10 +117,13 @@ impl Pipeline {
 
     async fn trim_journal(&self) {
         match self.journal.retain(Utc::now()).await {
-            Ok(dropped) if dropped.unread > 0 => tracing::error!(
-                records = dropped.unread,
-                "records that a sink has not had were dropped: the journal is at its bytes_max; mend the sink or raise journal.bytes_max"
-            ),
+            Ok(dropped) if dropped.unread > 0 => {
+                self.notes.dropped_unread(dropped.unread);
+                tracing::error!(
+                    records = dropped.unread,
+                    "records that a sink has not had were dropped: the journal is at its bytes_max; mend the sink or raise journal.bytes_max"
+                );
+            }
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "the journal cannot be trimmed"),
         }
@@ -128,6 +136,7 @@ impl Pipeline {
         self.stop_deliveries.cancel();
         let deliveries = async { while self.deliveries.join_next().await.is_some() {} };
         end_by(deadline, "delivery", deliveries).await;
+        end_by(deadline, "notes", self.notes.finish()).await;
         end_by(deadline, "journal", self.journal.close()).await;
         tracing::info!("stopped");
     }

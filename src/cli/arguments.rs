@@ -83,6 +83,37 @@ pub enum Command {
     )]
     Once(File),
 
+    /// Say how a run stands, from its journal alone: sources, sinks, and what is unhealthy
+    ///
+    /// Works while `run` runs and afterwards, contacts no host and no sink, and needs no secret. Per source: connected since, last
+    /// outcome and its age, rounds, skipped ticks, timeouts, reconnects; per sink: position, how far behind, held why. Unhealthy things are
+    /// marked with ! and said at the end, each with what to type next. For cron and monitoring.
+    #[command(
+        after_help = "Unhealthy is: no run is alive, or it notes nothing for 60 s; a source is not connected, or its last outcome is not ok or too old \
+            (three intervals, or one and describe_timeout); a sink holds, or retries or is behind for more than 60 s; there are dead letters; samples \
+            were lost within the hour.\n\n\
+            Exit codes: 0 healthy, 1 something is unhealthy, 2 the configuration or the journal cannot be read."
+    )]
+    Status {
+        #[command(flatten)]
+        place: JournalPlace,
+
+        /// One JSON object: healthy, at, problems, run, sources, sinks, journal
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// List, show, resend or drop dead letters: documents that a sink refused for good
+    ///
+    /// They are in the journal, with reason and document. All of it works while `run` runs and afterwards.
+    #[command(
+        after_help = "Exit codes: 0 done, 1 not all of it, 2 the configuration or the journal cannot be read."
+    )]
+    Letters {
+        #[command(subcommand)]
+        command: Letters,
+    },
+
     /// Show a simulated fleet, collected by the real pipeline, in a live table
     ///
     /// Needs nothing: MirrorMakers behind a real SSH server in this process fall behind and catch up, rebalance, drop their
@@ -101,6 +132,76 @@ pub enum Command {
     ///
     /// To read it: mirrorlag man | man -l -
     Man,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum Letters {
+    /// One line each: number, sink, topic, tick, attempts, first and last attempt, reason
+    List {
+        #[command(flatten)]
+        place: JournalPlace,
+
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// All of one letter, with the document as it would be sent
+    Show {
+        /// Its number in the list
+        number: u64,
+
+        #[command(flatten)]
+        place: JournalPlace,
+
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Send letters again, now, after what they were refused for was mended
+    ///
+    /// What is stored leaves the journal; what is refused again stays, with the new reason. A document keeps its _id, so nothing is ever
+    /// stored twice, also where this was interrupted.
+    Resend {
+        /// Their numbers in the list; all without
+        #[arg(conflicts_with = "all")]
+        numbers: Vec<u64>,
+
+        /// All of them
+        #[arg(long)]
+        all: bool,
+
+        #[command(flatten)]
+        file: File,
+    },
+
+    /// Forget letters, without asking; their documents are nowhere else
+    Drop {
+        /// Their numbers in the list
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        numbers: Vec<u64>,
+
+        /// All of them
+        #[arg(long)]
+        all: bool,
+
+        #[command(flatten)]
+        place: JournalPlace,
+    },
+}
+
+/// The journal to look into.
+#[derive(Debug, Args)]
+pub struct JournalPlace {
+    /// The configuration file, of which only the journal: section is read
+    #[arg(short, long, value_name = "FILE", default_value = "mirrorlag.yaml")]
+    pub config: PathBuf,
+
+    /// The journal itself, instead of the file that names it
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    pub journal: Option<PathBuf>,
 }
 
 /// The configuration to work with.

@@ -6,8 +6,10 @@ mod check;
 mod columns;
 mod demo;
 mod exit;
+mod letters;
 mod live;
 mod once;
+mod status;
 mod table;
 
 use std::fmt::Display;
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tokio_util::sync::CancellationToken;
 
-use self::arguments::{Arguments, Command};
+use self::arguments::{Arguments, Command, JournalPlace, Letters};
 pub use self::exit::Exit;
 use crate::app;
 use crate::config::{self, Loaded};
@@ -40,6 +42,10 @@ pub fn main() -> ExitCode {
             warn(&loaded);
             with_runtime(|stop| until(stop, async { written(once::run(loaded.config).await) }))
         }),
+        Command::Status { place, json } => with_journal(place, |path, config| {
+            written(status::run(path, config, *json))
+        }),
+        Command::Letters { command } => letters(command),
         Command::Demo(arguments) => with_runtime(|stop| demo(arguments, stop)),
         Command::Completions { shell } => {
             let mut text = Vec::new();
@@ -49,6 +55,27 @@ pub fn main() -> ExitCode {
         Command::Man => written(manual().and_then(|text| print(&text))),
     };
     exit.into()
+}
+
+fn letters(command: &Letters) -> Exit {
+    match command {
+        Letters::List { place, json } => {
+            with_journal(place, |path, _| written(letters::list(path, *json)))
+        }
+        Letters::Show {
+            number,
+            place,
+            json,
+        } => with_journal(place, |path, _| {
+            written(letters::show(path, *number, *json))
+        }),
+        Letters::Drop { numbers, place, .. } => {
+            with_journal(place, |path, _| written(letters::drop(path, numbers)))
+        }
+        Letters::Resend { numbers, file, .. } => with_config(&file.config, |loaded| {
+            with_runtime(|stop| until(stop, letters::resend(loaded.config, numbers)))
+        }),
+    }
 }
 
 fn start_log(arguments: &Arguments) {
@@ -66,6 +93,21 @@ fn start_log(arguments: &Arguments) {
 fn with_config(path: &Path, act: impl FnOnce(Loaded) -> Exit) -> Exit {
     match config::load(path, &|name| std::env::var(name).ok()) {
         Ok(loaded) => act(loaded),
+        Err(problems) => {
+            complain_lines(&problems.to_string());
+            Exit::Configuration
+        }
+    }
+}
+
+/// Acts on the journal that is named, or that the configuration names; then also on that file.
+fn with_journal(place: &JournalPlace, act: impl FnOnce(&Path, Option<&Path>) -> Exit) -> Exit {
+    if let Some(path) = &place.journal {
+        return act(path, None);
+    }
+    let file = &place.config;
+    match config::load_journal(file, &|name| std::env::var(name).ok()) {
+        Ok(settings) => act(&settings.path, Some(file)),
         Err(problems) => {
             complain_lines(&problems.to_string());
             Exit::Configuration

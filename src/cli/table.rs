@@ -35,7 +35,7 @@ pub(super) const fn text(title: &'static str, narrowest: Option<usize>) -> Colum
     }
 }
 
-const fn number(title: &'static str, short_title: &'static str) -> Column {
+pub(super) const fn number(title: &'static str, short_title: &'static str) -> Column {
     Column {
         title,
         short_title,

@@ -8,6 +8,7 @@ mod once;
 mod round;
 mod schedule;
 mod source;
+mod status;
 mod topic;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::counts::{Counts, Tally};
 pub use self::once::{Answer, once};
+pub use self::status::{LastError, LastOutcome, SourceState, SourceStates};
 
 use self::link::HostShares;
 use self::memory::Memory;
@@ -68,6 +70,7 @@ pub enum Topics {
 pub struct Collector {
     tasks: JoinSet<()>,
     counts: Arc<Counts>,
+    states: SourceStates,
 }
 
 impl Collector {
@@ -81,20 +84,31 @@ impl Collector {
         stop: &CancellationToken,
     ) -> Result<Self, journal::Error> {
         let counts = Arc::new(Counts::default());
+        let states = SourceStates::default();
         let mut shares = HostShares::default();
         let mut tasks = JoinSet::new();
         for settings in sources {
             let memory = remember(&settings.name, journal).await?;
             let share = shares.of(&settings.mirror_host, ssh::Gate::patient);
-            let source = Source::new(settings, share, journal.clone(), counts.clone(), memory);
+            let status = states.add(&settings, &counts);
+            let source = Source::new(settings, share, journal.clone(), status, memory);
             tasks.spawn(source.run(stop.clone()));
         }
-        Ok(Self { tasks, counts })
+        Ok(Self {
+            tasks,
+            counts,
+            states,
+        })
     }
 
     /// What was done so far.
     pub fn counts(&self) -> Arc<Counts> {
         self.counts.clone()
+    }
+
+    /// What each source is doing.
+    pub fn states(&self) -> SourceStates {
+        self.states.clone()
     }
 
     /// Returns when every source has stopped and its samples are in the journal.

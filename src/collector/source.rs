@@ -9,16 +9,17 @@ use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::counts::Counts;
 use super::link::{Error, HostShare, Link, RoundEnd};
 use super::memory::Memory;
 use super::round::{Round, listed, samples};
 use super::schedule::{Schedule, Tick, UsedTicks};
+use super::status::SourceStatus;
 use super::topic::{Due, TopicTask};
 use super::{SourceSettings, Topics};
 use crate::backoff::Backoff;
 use crate::journal::{Journal, Mark};
 use crate::kafka::{Description, Outcome, RoundText};
+use crate::sample::Sample;
 
 /// Waits between a link that ended before it brought a round and the next attempt. The gate has its own for failed logins.
 const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -32,7 +33,7 @@ pub(super) struct Source {
     name: Arc<str>,
     share: HostShare,
     journal: Journal,
-    counts: Arc<Counts>,
+    status: Arc<SourceStatus>,
     schedule: Schedule,
     memory: Memory,
     topics: BTreeMap<String, TopicTask>,
@@ -77,7 +78,7 @@ impl Source {
         settings: SourceSettings,
         share: HostShare,
         journal: Journal,
-        counts: Arc<Counts>,
+        status: Arc<SourceStatus>,
         memory: Memory,
     ) -> Self {
         let settings = Arc::new(settings);
@@ -88,7 +89,7 @@ impl Source {
             settings,
             share,
             journal,
-            counts,
+            status,
             memory,
             topics: BTreeMap::new(),
             link,
@@ -166,7 +167,7 @@ impl Source {
             }
             Connection::Up(link) => {
                 let ended = ask(link, &self.share, tick).await;
-                self.counts.round();
+                self.status.round();
                 self.judge(ended)
             }
         };
@@ -225,18 +226,24 @@ impl Source {
         }
         let round_ms = round.round_ms(took);
         let mut mark = self.mark();
-        for sample in samples(&self.settings, tick, &description, &topics, round_ms) {
+        let counts = self.status.counts();
+        let samples: Vec<Sample> =
+            samples(&self.settings, tick, &description, &topics, round_ms).collect();
+        let failure = description.failure.as_ref().map(|failure| failure.outcome);
+        let outcomes = samples.iter().map(|it| (it.outcome, it.reason.as_deref()));
+        self.status.accounted(tick.at, failure, outcomes);
+        for sample in samples {
             let task = self.topics.entry(sample.topic.clone()).or_insert_with(|| {
-                TopicTask::start(self.name.clone(), self.journal.clone(), self.counts.clone())
+                TopicTask::start(self.name.clone(), self.journal.clone(), counts.clone())
             });
             if !task.hand_over(Due {
                 sample,
                 mark: mark.take(),
             }) {
-                self.counts.unstored();
+                counts.unstored();
             }
         }
-        description.failure.map(|failure| failure.outcome)
+        failure
     }
 
     fn mark(&self) -> Option<Mark> {
@@ -255,7 +262,7 @@ impl Source {
     }
 
     fn report_problems(&self, description: &Description<'_>) {
-        self.counts.problems(description.problems.len());
+        self.status.counts().problems(description.problems.len());
         for problem in &description.problems {
             tracing::debug!(source = %self.name, %problem, "the table has a problem");
         }
@@ -263,14 +270,14 @@ impl Source {
 
     fn count_skipped(&self, took: Duration) {
         let ticks = took.as_millis() / self.settings.interval.as_millis().max(1);
-        self.counts
+        self.status
             .skipped(u64::try_from(ticks).unwrap_or(u64::MAX));
     }
 
     fn opened(&mut self, result: Result<Result<Link, Error>, tokio::task::JoinError>) {
         let error = match result {
             Ok(Ok(link)) => {
-                self.counts.connected();
+                self.status.connected();
                 // After a loss it is news only when it brings a round.
                 if self.said == Said::Nothing {
                     self.say_connected();
@@ -286,6 +293,7 @@ impl Source {
             // The task cannot be cancelled while it is awaited; a panic in it is logged by the runtime.
             Err(_panicked) => return self.reopen(None, false),
         };
+        self.status.not_connected(error.reason());
         self.say_down("not connected", &error);
         self.reopen(Some(error), false);
     }
@@ -311,7 +319,7 @@ impl Source {
     }
 
     fn lose(&mut self, error: Option<Error>) {
-        self.counts.lost();
+        self.status.lost(error.as_ref().map(Error::reason));
         self.reopen(error, true);
     }
 

@@ -1,7 +1,7 @@
 //! In: YAML. Out: a `Config` the program may rely on, or every problem at once with file, line, key and the mend.
 //! Never: starts anything, applies a default that `config/mirrorlag.yaml` does not show.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::collector;
@@ -42,6 +42,8 @@ pub use problem::{Place, Problem, Problems};
 /// All that the program needs to know: every default applied, every value within its limits.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file it was read from, as it was named.
+    pub file: PathBuf,
     /// In the order of the file; also those that no source names.
     pub mirror_hosts: Vec<Arc<collector::MirrorHost>>,
     /// Entries of `topics:`, then entries of `groups:`, in the order of the file; never empty.
@@ -108,25 +110,36 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded,
     }
 }
 
+/// Reads the `journal:` section alone, for commands that look into the journal: the rest of the file may have problems, and no
+/// secret need be there.
+///
+/// # Errors
+/// The file cannot be read, is no YAML, or this section has problems.
+pub fn load_journal(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<crate::journal::Settings, Problems> {
+    let report = problem::Report::new(path);
+    let settings = parse(path, &report).and_then(|root| {
+        let reader = reader(path, env, &report);
+        let file = section::Section::open_names(&reader, &root, Place::default())?;
+        journal::read(&file)
+    });
+    let warnings = report.finish()?;
+    settings.map_err(|problem::Reported| Problems {
+        errors: Vec::new(),
+        warnings,
+    })
+}
+
 fn read(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     report: &problem::Report,
 ) -> Result<Config, problem::Reported> {
-    let whole_file = Place::default();
-    let text = match read_text(path) {
-        Ok(text) => text,
-        Err((what, mend)) => return Err(report.error(&whole_file, what, mend)),
-    };
-    let root = document::parse(&text, report)?;
-    let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let reader = section::Reader {
-        report,
-        env,
-        folder: folder.parent().unwrap_or(Path::new("/")).to_owned(),
-        schema: SCHEMA,
-    };
-    let file = section::Section::open(&reader, &root, whole_file, TOP_KEYS)?;
+    let root = parse(path, report)?;
+    let reader = reader(path, env, report);
+    let file = section::Section::open(&reader, &root, Place::default(), TOP_KEYS)?;
     if file.entries.is_empty() {
         let mend = "begin with a copy of config/mirrorlag.minimal.yaml";
         return Err(report.error(&file.place, "is empty", mend));
@@ -146,11 +159,32 @@ fn read(
     let journal = journal::read(&file);
     let sinks = sinks::read(&file);
     Ok(Config {
+        file: path.to_owned(),
         mirror_hosts: hosts.hosts,
         sources,
         journal: journal?,
         sinks: sinks?,
     })
+}
+
+fn parse(path: &Path, report: &problem::Report) -> Result<document::Node, problem::Reported> {
+    let text =
+        read_text(path).map_err(|(what, mend)| report.error(&Place::default(), what, mend))?;
+    document::parse(&text, report)
+}
+
+fn reader<'a>(
+    path: &Path,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    report: &'a problem::Report,
+) -> section::Reader<'a> {
+    let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    section::Reader {
+        report,
+        env,
+        folder: folder.parent().unwrap_or(Path::new("/")).to_owned(),
+        schema: SCHEMA,
+    }
 }
 
 fn read_text(path: &Path) -> Result<String, (String, String)> {

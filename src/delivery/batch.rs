@@ -212,6 +212,21 @@ impl Batch {
         last.map(|position| (position, letters))
     }
 
+    /// Positions of what is stored, and of what was sent and refused, with the reason. In neither: what is no sample, and what has to
+    /// be sent again.
+    pub(super) fn fates(&self) -> (Vec<Position>, Vec<(Position, String)>) {
+        let (mut stored, mut refused) = (Vec::new(), Vec::new());
+        for entry in &self.entries {
+            let position = entry.record.position;
+            match &entry.progress {
+                Progress::Stored => stored.push(position),
+                Progress::Refused(why) => refused.push((position, why.clone())),
+                Progress::Pending | Progress::Letter(_) => {}
+            }
+        }
+        (stored, refused)
+    }
+
     /// When the newest sample of the batch was taken.
     pub(super) fn newest(&self) -> Option<DateTime<Utc>> {
         let samples = self.entries.iter().filter_map(|e| e.sample.as_ref());

@@ -3,6 +3,7 @@
 
 mod batch;
 mod request_size;
+mod resend;
 mod status;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Verdict};
 use self::request_size::RequestSize;
+pub use self::resend::{Resent, resend};
 pub use self::status::{Phase, State, Status};
 use crate::backoff::Backoff;
 use crate::journal::{Journal, Position};

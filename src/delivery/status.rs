@@ -31,6 +31,8 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
     pub phase: Phase,
+    /// Since when nothing goes out; `None` while `phase` is working.
+    pub since: Option<DateTime<Utc>>,
     /// Records stored since the start.
     pub stored: u64,
     /// Dead letters since the start.
@@ -145,7 +147,10 @@ impl Status {
     }
 
     pub(super) fn working(&self) {
-        let before = std::mem::take(&mut self.lock().phase);
+        let mut state = self.lock();
+        let before = std::mem::take(&mut state.phase);
+        state.since = None;
+        drop(state);
         let said = std::mem::take(&mut *self.said());
         let (sink, was_said) = (self.sink, said.retrying || !said.holds.is_empty());
         if was_said && before != Phase::Working {
@@ -163,6 +168,7 @@ impl Status {
             reason: reason.to_owned(),
             attempts,
         };
+        state.since.get_or_insert_with(Utc::now);
         drop(state);
         if attempts >= QUIET_RETRIES && !std::mem::replace(&mut self.said().retrying, true) {
             let sink = self.sink;
@@ -175,9 +181,12 @@ impl Status {
     }
 
     pub(super) fn holding(&self, reason: &str) {
-        self.lock().phase = Phase::Holding {
+        let mut state = self.lock();
+        state.phase = Phase::Holding {
             reason: reason.to_owned(),
         };
+        state.since.get_or_insert_with(Utc::now);
+        drop(state);
         if self.said().is_news(reason) {
             let sink = self.sink;
             tracing::error!(

@@ -51,6 +51,12 @@ pub enum Cause {
     Write(String),
     #[error("cannot read: {0}")]
     Read(String),
+    #[error(
+        "there is none; `mirrorlag run` makes it at its first start (as a systemd service in its StateDirectory: name that file by --journal)"
+    )]
+    Missing,
+    #[error("cannot be looked into: {0}; be root, or the user that `mirrorlag run` has")]
+    NotReadable(std::io::Error),
     #[error("locked by another program for {0} s; end the sqlite3 that has it open for writing")]
     Busy(u64),
     #[error("a record of {bytes} bytes is over the limit of {limit_bytes}")]

@@ -33,6 +33,14 @@ pub struct StoredLetter {
     pub letter: Letter,
 }
 
+/// Another attempt at a dead letter that is still refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touch {
+    pub number: u64,
+    /// What the sink says now.
+    pub reason: String,
+}
+
 pub(super) fn keep(connection: &Connection, letters: &[Letter]) -> Result<(), Cause> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO letters (reader, position, reason, body, first_attempt, last_attempt, attempts)
@@ -56,14 +64,18 @@ pub(super) fn list(
     connection: &Connection,
     after: u64,
     letters_max: usize,
+    bytes_max: usize,
 ) -> Result<Vec<StoredLetter>, Cause> {
     let mut select = connection.prepare_cached(
         "SELECT number, reader, position, reason, body, first_attempt, last_attempt, attempts
          FROM letters WHERE number > ?1 ORDER BY number LIMIT ?2",
     )?;
     let limit = i64::try_from(letters_max).unwrap_or(i64::MAX);
-    let rows = select.query_map((stored(after), limit), |row| {
-        Ok(StoredLetter {
+    let mut rows = select.query((stored(after), limit))?;
+    let mut letters = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let letter = StoredLetter {
             number: number(row, 0)?,
             letter: Letter {
                 reader: row.get(1)?,
@@ -74,9 +86,29 @@ pub(super) fn list(
                 last_attempt: instant(row, 6)?,
                 attempts: row.get(7)?,
             },
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        };
+        bytes += letter.letter.body.len();
+        if bytes > bytes_max && !letters.is_empty() {
+            break;
+        }
+        letters.push(letter);
+    }
+    Ok(letters)
+}
+
+pub(super) fn touch(
+    connection: &Connection,
+    now: DateTime<Utc>,
+    touches: &[Touch],
+) -> Result<u64, Cause> {
+    let mut update = connection.prepare_cached(
+        "UPDATE letters SET reason = ?2, last_attempt = ?3, attempts = attempts + 1 WHERE number = ?1",
+    )?;
+    let mut touched = 0;
+    for touch in touches {
+        touched += update.execute((stored(touch.number), &touch.reason, instant_text(now)))? as u64;
+    }
+    Ok(touched)
 }
 
 pub(super) fn remove(connection: &Connection, numbers: &[u64]) -> Result<u64, Cause> {

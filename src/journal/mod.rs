@@ -1,6 +1,7 @@
 //! In: records as bytes. Out: the same records in order, from a position that a reader committed.
 //! Never: looks inside a record, forgets one that an append reported as stored, knows a sink.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,14 +13,20 @@ use tokio::sync::watch;
 mod error;
 mod letters;
 mod lock;
+mod notes;
 mod retention;
 mod schema;
 mod tables;
+mod view;
 mod writer;
 
 pub use error::{Cause, Error};
-pub use letters::{Letter, StoredLetter};
+pub use letters::{Letter, StoredLetter, Touch};
+pub use lock::Holder;
+pub use notes::{Note, StoredNote};
 pub use retention::Dropped;
+pub use tables::Reader;
+pub use view::{Snapshot, View};
 
 /// One record may have this many bytes: a topic of ten thousand partitions needs about a quarter of it.
 pub const RECORD_BYTES_MAX: usize = 16 << 20;
@@ -226,7 +233,7 @@ impl Journal {
         after: u64,
         letters_max: usize,
     ) -> Result<Vec<StoredLetter>, Error> {
-        self.query(move |connection| letters::list(connection, after, letters_max))
+        self.query(move |connection| letters::list(connection, after, letters_max, usize::MAX))
             .await
     }
 
@@ -238,6 +245,30 @@ impl Journal {
         self.shared
             .writer
             .write(move |connection| letters::remove(connection, &numbers))
+            .await
+    }
+
+    /// Replaces the notes of these names, a few at a time: an append that comes meanwhile goes between them.
+    ///
+    /// # Errors
+    /// Disk full or failing; some may be replaced then.
+    pub async fn note(&self, notes: Vec<Note>) -> Result<(), Error> {
+        for some in notes.chunks(notes::NOTES_PER_STEP) {
+            let some = some.to_vec();
+            let write = move |connection: &Connection| notes::set(connection, Utc::now(), &some);
+            self.shared.writer.write(write).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets every note whose name is not in `names`.
+    ///
+    /// # Errors
+    /// Disk full or failing.
+    pub async fn keep_notes(&self, names: BTreeSet<String>) -> Result<(), Error> {
+        self.shared
+            .writer
+            .write(move |connection| notes::keep(connection, &names).map(drop))
             .await
     }
 

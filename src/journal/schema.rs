@@ -10,18 +10,26 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::{BUSY_WAIT, Cause};
 use super::lock::beside;
+use super::notes;
 
 /// `PRAGMA application_id`: "mlag" in ASCII, so that `file` and we can tell a journal from any other SQLite file.
 const APPLICATION_ID: u32 = 0x6d6c_6167;
 
 /// `PRAGMA user_version` of the tables below.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+
+/// The first schema with the table `notes`.
+pub(super) const NOTES_SINCE: i64 = 2;
 
 /// Up to this size every page is checked at the start (about 0.3 s on a disk); a larger journal is trusted until a page is read.
 const CHECKED_BYTES_MAX: u64 = 256 << 20;
 
 /// The write-ahead log is cut back to this after a burst, so that it does not keep the disk it once needed.
 const WAL_KEPT_BYTES: i64 = 16 << 20;
+
+/// FULL: every commit is synced before it returns. The fullfsync pair does the same on macOS, where fsync alone does not.
+const DURABLE: &str =
+    "PRAGMA synchronous = FULL; PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1;";
 
 const TABLES: &str = "
 CREATE TABLE records (
@@ -64,7 +72,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
             drop(file);
             let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
             check(&connection, file_bytes)?;
-            return prepare(connection);
+            return migrated(prepare(connection)?);
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(Cause::Open(error)),
@@ -82,6 +90,29 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
 /// A second connection, which cannot write.
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Cause> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// A second connection, which can write; the caller needs no lock and must not keep a transaction open.
+pub(super) fn open_for_changes(path: &Path) -> Result<Connection, Cause> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch(DURABLE)?;
+    Ok(connection)
+}
+
+/// A file named by a URI, which says how to open it.
+pub(super) fn open_uri_for_reading(uri: &str) -> Result<Connection, Cause> {
+    let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    connect(Path::new(uri), access)
+}
+
+/// Bytes of the write-ahead log; 0 where there is none.
+pub(super) fn log_bytes(path: &Path) -> u64 {
+    std::fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len())
+}
+
+/// Whether the write-ahead log has its index, so that a reader need not make one.
+pub(super) fn has_index(path: &Path) -> bool {
+    beside(path, "-shm").exists()
 }
 
 /// Makes the folder of the journal, readable by its owner only, and those above it.
@@ -117,7 +148,8 @@ fn create(path: &Path) -> Result<(), Cause> {
     // auto_vacuum must be chosen before the first table; it lets retention give space back in small steps.
     connection.execute_batch(&format!(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL;
-         BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+         BEGIN; {TABLES} {notes} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
+        notes = notes::TABLE,
     ))?;
     connection
         .close()
@@ -141,7 +173,7 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Cause> {
 /// Refuses another program's file before SQLite opens it, which could already write to it.
 ///
 /// Source: "The Database Header" of the SQLite file format.
-fn check_header(mut file: &File) -> Result<(), Cause> {
+pub(super) fn check_header(mut file: &File) -> Result<(), Cause> {
     let mut header = Vec::with_capacity(100);
     Read::by_ref(&mut file)
         .take(100)
@@ -160,18 +192,22 @@ fn check_header(mut file: &File) -> Result<(), Cause> {
     }
 }
 
-/// Refuses what is not a whole journal of a schema we know.
-fn check(connection: &Connection, file_bytes: u64) -> Result<(), Cause> {
+/// Refuses a schema that we do not know; returns which it is.
+pub(super) fn check_version(connection: &Connection) -> Result<i64, Cause> {
     let found: i64 = pragma(connection, "user_version")?;
-    if found > SCHEMA_VERSION {
-        return Err(Cause::NewerSchema {
+    match found {
+        1..=SCHEMA_VERSION => Ok(found),
+        ..1 => Err(Cause::Damaged(format!("schema {found} never existed"))),
+        _ => Err(Cause::NewerSchema {
             found,
             known: SCHEMA_VERSION,
-        });
+        }),
     }
-    if found < SCHEMA_VERSION {
-        return Err(Cause::Damaged(format!("schema {found} never existed")));
-    }
+}
+
+/// Refuses what is not a whole journal of a schema we know.
+fn check(connection: &Connection, file_bytes: u64) -> Result<(), Cause> {
+    check_version(connection)?;
     if file_bytes <= CHECKED_BYTES_MAX {
         let verdict: String = connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -183,6 +219,28 @@ fn check(connection: &Connection, file_bytes: u64) -> Result<(), Cause> {
     Ok(())
 }
 
+/// Brings an older schema to ours, in one transaction. An older mirrorlag refuses the file from then on.
+fn migrated(connection: Connection) -> Result<Connection, Cause> {
+    let found = check_version(&connection)?;
+    if found < NOTES_SINCE {
+        let change = format!(
+            "BEGIN IMMEDIATE; {} PRAGMA user_version = {NOTES_SINCE}; COMMIT;",
+            notes::TABLE
+        );
+        connection.execute_batch(&change).inspect_err(|_| {
+            if !connection.is_autocommit() {
+                let _undone = connection.execute_batch("ROLLBACK");
+            }
+        })?;
+        tracing::info!(
+            from = found,
+            to = SCHEMA_VERSION,
+            "journal: schema brought up to date"
+        );
+    }
+    Ok(connection)
+}
+
 fn prepare(connection: Connection) -> Result<Connection, Cause> {
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
@@ -190,10 +248,7 @@ fn prepare(connection: Connection) -> Result<Connection, Cause> {
             "this file system allows no write-ahead log (journal mode {mode}); use a local disk"
         ))));
     }
-    // FULL: every commit is synced before it returns. The fullfsync pair does the same on macOS, where fsync alone does not.
-    connection.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1;",
-    )?;
+    connection.execute_batch(DURABLE)?;
     connection.query_row(
         &format!("PRAGMA journal_size_limit = {WAL_KEPT_BYTES}"),
         [],

@@ -88,6 +88,47 @@ pub(super) fn position(connection: &Connection, reader: &str) -> Result<Option<P
         .optional()?)
 }
 
+/// One who reads records in order and commits how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    pub name: String,
+    /// It has had every record up to here.
+    pub position: Position,
+    /// Whether records wait for it; not, once it left the configuration.
+    pub is_kept: bool,
+    pub committed_at: DateTime<Utc>,
+    /// Records kept that it has not had.
+    pub behind: u64,
+    /// When the oldest of those was appended; `None`: it has had all.
+    pub oldest_waiting: Option<DateTime<Utc>>,
+}
+
+/// Every reader that was ever named, by name.
+pub(super) fn readers(connection: &Connection) -> Result<Vec<Reader>, Cause> {
+    let head = head(connection)?;
+    let start = start(connection)?;
+    let mut select = connection.prepare_cached(
+        "SELECT name, position, is_kept, committed_at,
+           (SELECT appended_at FROM records WHERE records.position > readers.position
+            ORDER BY records.position LIMIT 1)
+         FROM readers ORDER BY name",
+    )?;
+    let rows = select.query_map([], |row| {
+        let position = number(row, 1)?;
+        let is_waiting = row.get_ref(4)? != ValueRef::Null;
+        Ok(Reader {
+            name: row.get(0)?,
+            position,
+            is_kept: row.get(2)?,
+            committed_at: instant(row, 3)?,
+            // What retention dropped unread is not waited for any more.
+            behind: head.saturating_sub(position.max(start)),
+            oldest_waiting: is_waiting.then(|| instant(row, 4)).transpose()?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// What every kept reader has had; `None` when no reader is kept, so that nothing is held back.
 pub(super) fn had_by_all(connection: &Connection) -> Result<Option<Position>, Cause> {
     let least: Option<i64> = connection

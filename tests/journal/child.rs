@@ -35,6 +35,11 @@ impl Appender {
         Self { child, lines }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What stands behind `word` in the next line that says it; `None` at the end of the process.
     pub fn next(&mut self, word: &str) -> Option<String> {
         self.next_of(&[word])

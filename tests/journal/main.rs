@@ -6,10 +6,12 @@ mod disk_full;
 mod durability;
 mod letters;
 mod lock;
+mod notes;
 mod order;
 mod readers;
 mod refusals;
 mod retention;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -76,9 +76,9 @@ async fn another_programs_file_is_refused() {
 async fn a_newer_schema_is_refused() {
     let place = filled().await;
     let newer = Connection::open(place.path()).unwrap();
-    newer.execute_batch("PRAGMA user_version = 2").unwrap();
+    newer.execute_batch("PRAGMA user_version = 3").unwrap();
     newer.close().unwrap();
-    assert_refused(&place, "newer mirrorlag (schema 2, this one knows 1)");
+    assert_refused(&place, "newer mirrorlag (schema 3, this one knows 2)");
 }
 
 #[tokio::test]

@@ -217,6 +217,18 @@ impl Config {
         process::output_of(&mut self.command("check", &self.write()))
     }
 
+    /// Any command that takes `-c`, with the file behind it.
+    pub fn ask(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mirrorlag"));
+        command
+            .args(arguments)
+            .arg("-c")
+            .arg(self.write())
+            .env("LAB_PASSWORD", &self.password)
+            .env("NO_COLOR", "1");
+        process::output_of(&mut command)
+    }
+
     /// Every record of the journal in its order.
     pub fn records(&self) -> Vec<Record> {
         let journal = rusqlite::Connection::open_with_flags(

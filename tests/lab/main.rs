@@ -19,10 +19,11 @@ mod two_hosts;
 // What is claimed.
 mod commands;
 mod delivery;
-mod elasticsearch_faults;
-mod network_faults_elasticsearch;
 mod describe_faults;
+mod elasticsearch_faults;
+mod letters;
 mod login_faults_as_root;
+mod network_faults_elasticsearch;
 mod network_faults_ssh;
 mod nothing_left;
 mod numbers;

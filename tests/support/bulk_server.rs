@@ -2,7 +2,7 @@
 // Each test binary uses its own part of it; a refusal is a whole response.
 #![allow(dead_code, clippy::result_large_err)]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -38,6 +38,8 @@ pub enum Fault {
     Items(Vec<Option<(u16, &'static str, &'static str)>>),
     /// Nothing is stored, nothing is answered.
     Hang,
+    /// Everything is stored, nothing is answered.
+    StoredAndHang,
 }
 
 #[derive(Clone, Default)]
@@ -71,6 +73,8 @@ pub struct Server {
     /// Limit of a body, unpacked.
     pub content_bytes_max: usize,
     pub fields_max: usize,
+    /// Documents of these topics do not fit the mapping.
+    pub refused_topics: BTreeSet<String>,
     /// `METHOD /path` of each request, in order.
     pub requests: Vec<String>,
     /// Documents of each bulk that was looked at.
@@ -107,6 +111,7 @@ impl Fake {
             auto_create: true,
             content_bytes_max: 100 << 20,
             fields_max: 1000,
+            refused_topics: BTreeSet::new(),
             requests: Vec::new(),
             bulks: Vec::new(),
             violations: Vec::new(),
@@ -228,8 +233,24 @@ async fn answer(State(server): State<Arc<Mutex<Server>>>, request: Request) -> R
     if matches!(fault, Some(Fault::Hang)) {
         tokio::time::sleep(Duration::from_secs(3600)).await;
     }
+    let hangs_afterwards = matches!(fault, Some(Fault::StoredAndHang));
+    let response = serve(&server, &parts, &path, &query, &body, fault);
+    if hangs_afterwards {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+    response
+}
+
+fn serve(
+    server: &Mutex<Server>,
+    parts: &axum::http::request::Parts,
+    path: &str,
+    query: &str,
+    body: &[u8],
+    fault: Option<Fault>,
+) -> Response {
     let mut server = server.lock().unwrap();
-    let body = match server.unpack(&parts.headers, &body, path.ends_with("/_bulk")) {
+    let body = match server.unpack(&parts.headers, body, path.ends_with("/_bulk")) {
         Ok(body) => body,
         Err(refused) => return refused,
     };
@@ -241,7 +262,7 @@ async fn answer(State(server): State<Arc<Mutex<Server>>>, request: Request) -> R
             .as_slice(),
     ) {
         (&Method::POST | &Method::PUT, [index, "_bulk"]) => {
-            server.bulk(index, &query, &parts.headers, &body, fault)
+            server.bulk(index, query, &parts.headers, &body, fault)
         }
         (&Method::GET, ["_security", "_authenticate"]) => server.who(),
         (&Method::POST, ["_security", "user", "_has_privileges"]) => server.rights(&body),
@@ -441,6 +462,13 @@ impl Server {
                 .pointer(&format!("/properties/{field}/type"))
                 .and_then(Value::as_str)
         };
+        let topic = document["topic"].as_str().unwrap_or_default();
+        if self.refused_topics.contains(topic) {
+            let reason = format!(
+                "[1:60] failed to parse field [topic] of type [integer] in document with id '{id}'. Preview of field's value: '{topic}'"
+            );
+            return Err((400, "document_parsing_exception", reason));
+        }
         for (field, value) in document.as_object().unwrap() {
             let is_too_large = value.as_i64().is_some_and(|it| it > i64::from(i32::MAX));
             if kind(field) == Some("integer") && is_too_large {
