@@ -2,8 +2,11 @@
 //! Never: prints, parses arguments.
 
 pub mod check;
+mod deliveries;
 pub mod demo;
+mod limits;
 mod pipeline;
+mod reload;
 mod summary;
 
 use tokio_util::sync::CancellationToken;
@@ -11,15 +14,23 @@ use tokio_util::sync::CancellationToken;
 use crate::collector::{self, Answer};
 use crate::config::Config;
 
+pub use self::deliveries::SinkChanges;
+pub use self::limits::TooFewDescriptors;
 pub use self::pipeline::{Pipeline, StartError};
+pub use self::reload::{Changes, NotTaken, Reloads};
 
-/// Collects until `stop`, then ends in order: collectors, delivery, journal.
+/// Collects until `stop`, then ends in order: collectors, delivery, journal. At each request of `reloads` a changed configuration
+/// is taken, and what did not change goes on.
 ///
 /// # Errors
 /// The journal or a sink's settings do not allow a start; nothing was asked of any host then.
-pub async fn run(config: Config, stop: CancellationToken) -> Result<(), StartError> {
+pub async fn run(
+    config: Config,
+    reloads: Reloads,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
     let pipeline = Pipeline::start(config).await?;
-    pipeline.run_until(stop).await;
+    pipeline.run_until(stop, Some(reloads)).await;
     Ok(())
 }
 

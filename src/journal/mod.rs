@@ -2,7 +2,7 @@
 //! Never: looks inside a record, forgets one that an append reported as stored, knows a sink.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -77,6 +77,8 @@ pub struct Journal {
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
+    /// How much is kept now: `settings`, until `set_retention`.
+    retention: Mutex<Settings>,
     writer: writer::Writer,
     head: watch::Receiver<Position>,
     /// Connections that no read is using.
@@ -106,6 +108,7 @@ impl Journal {
         Ok(Journal {
             shared: Arc::new(Shared {
                 settings: settings.clone(),
+                retention: Mutex::new(settings.clone()),
                 writer,
                 head,
                 idle: Mutex::new(Vec::new()),
@@ -251,7 +254,13 @@ impl Journal {
     /// # Errors
     /// Disk full or failing; what was dropped until then stays dropped.
     pub async fn retain(&self, now: DateTime<Utc>) -> Result<Dropped, Error> {
-        retention::retain(&self.shared.writer, &self.shared.settings, now).await
+        let settings = self.retention().clone();
+        retention::retain(&self.shared.writer, &settings, now).await
+    }
+
+    /// From the next `retain` on, as long and as much is kept as `settings` say; their path is not looked at.
+    pub fn set_retention(&self, settings: &Settings) {
+        *self.retention() = settings.clone();
     }
 
     /// What the journal takes on disk.
@@ -269,6 +278,12 @@ impl Journal {
             idle.clear();
         }
         self.shared.writer.close().await;
+    }
+
+    fn retention(&self) -> MutexGuard<'_, Settings> {
+        // Settings are replaced whole, so a panic elsewhere left none half-way.
+        let locked = self.shared.retention.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self) -> &Path {

@@ -29,7 +29,6 @@ const LOGIN_LONGEST: Duration = Duration::from_secs(15 * 60);
 /// At the start and after a failure one source tries and the others wait for its success; after it, a few at once.
 #[derive(Debug)]
 pub struct Gate {
-    handshakes_at_once: usize,
     is_patient: bool,
     state: Mutex<State>,
     /// Counts changes of `state`, so that those who wait look again.
@@ -38,6 +37,7 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct State {
+    handshakes_at_once: usize,
     /// Whether the last that was heard of the server is a success.
     is_open: bool,
     /// Places taken.
@@ -83,9 +83,9 @@ impl Gate {
 
     fn new(handshakes_at_once: usize, is_patient: bool) -> Arc<Self> {
         Arc::new(Self {
-            handshakes_at_once: handshakes_at_once.max(1),
             is_patient,
             state: Mutex::new(State {
+                handshakes_at_once: handshakes_at_once.max(1),
                 is_open: false,
                 under_way: 0,
                 is_probing: false,
@@ -103,6 +103,18 @@ impl Gate {
     /// Why the last attempt failed, while nobody has succeeded since: one line for the `reason` of a document.
     pub fn last_failure(&self) -> Option<String> {
         self.lock().failure.as_ref().map(Error::reason)
+    }
+
+    /// From now on so many at once are let in, at least 1; those that are inside go on.
+    pub fn limit_to(&self, handshakes_at_once: usize) {
+        self.lock().handshakes_at_once = handshakes_at_once.max(1);
+        self.announce();
+    }
+
+    /// Whoever waits after a failure may try now, one for all, as somebody may have mended it; the waits after it grow on.
+    pub fn try_now(&self) {
+        self.lock().not_before = None;
+        self.announce();
     }
 
     /// Waits for a place.
@@ -139,7 +151,7 @@ impl Gate {
                 return Err(Some(not_before));
             }
         }
-        if state.under_way >= self.handshakes_at_once {
+        if state.under_way >= state.handshakes_at_once {
             return Err(None);
         }
         state.under_way += 1;
