@@ -116,9 +116,15 @@ async fn run(path: &Path, stop: CancellationToken) -> Exit {
             return Exit::NotStarted;
         }
     };
-    let loaded = match load(path) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
+    let of_start = path.to_owned();
+    let loading = tokio::task::spawn_blocking(move || load(&of_start));
+    // Told to stop while a file system hangs: nothing was started.
+    let loaded = match stop.run_until_cancelled(loading).await {
+        None => return Exit::Done,
+        Some(Ok(Ok(loaded))) => loaded,
+        Some(Ok(Err(exit))) => return exit,
+        // A panic, which is printed by the runtime.
+        Some(Err(_panicked)) => return Exit::NotStarted,
     };
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

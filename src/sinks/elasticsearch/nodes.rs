@@ -153,9 +153,17 @@ impl Node {
         if let Some(validation) = validation(settings)? {
             builder = builder.cert_validation(validation);
         }
-        let transport = builder
-            .build()
-            .map_err(|error| SettingsError::Client(error.to_string()))?;
+        let transport =
+            builder
+                .build()
+                .map_err(|error| match (innermost(&error), &settings.ca_file) {
+                    // Certificates are taken apart only here; nothing else in the settings can fail by now.
+                    (why, Some(path)) => SettingsError::CaFile {
+                        path: path.clone(),
+                        why,
+                    },
+                    (why, None) => SettingsError::Client(why),
+                })?;
         Ok(Node {
             url,
             client: Client::new(transport),
@@ -209,14 +217,9 @@ impl Node {
     }
 
     fn broken(&self, error: &elasticsearch::Error) -> NoAnswer {
-        // The outer errors only say that a request was sent; the innermost is the operating system's or TLS's.
-        let mut innermost: &dyn std::error::Error = error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
         let why = match error.is_timeout() {
             true => "no answer in time".to_owned(),
-            false => innermost.to_string(),
+            false => innermost(error),
         };
         // The words of the TLS library for whatever is wrong with a certificate.
         if why.contains("invalid peer certificate") {
@@ -255,6 +258,15 @@ fn client_credentials(
             }
         }
     }
+}
+
+/// The outer errors only say that something was tried; the innermost is the operating system's or TLS's.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 fn validation(settings: &Settings) -> Result<Option<CertificateValidation>, SettingsError> {
