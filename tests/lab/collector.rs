@@ -49,6 +49,8 @@ pub struct Config {
     pub index: String,
     pub username: String,
     pub password: String,
+    /// Holds the password instead of the environment.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -75,6 +77,7 @@ impl Config {
             index: lab::unique("consumer_lag"),
             username: "collector".to_owned(),
             password: lab::PASSWORD.to_owned(),
+            password_file: None,
         }
     }
 
@@ -103,7 +106,7 @@ impl Config {
              known_hosts: {}\n{ssh_lines}  kafka: {{consumer_groups: {}}}\n\
              mirror_hosts:\n{}{}\
              journal: {{path: {}}}\n\
-             sinks:\n  elasticsearch:\n    urls: ['{}']\n    index: {}\n    username: {}\n    password_env: LAB_PASSWORD\n",
+             sinks:\n  elasticsearch:\n    urls: ['{}']\n    index: {}\n    username: {}\n    {}\n",
             self.interval,
             self.describe_timeout,
             self.user,
@@ -116,6 +119,10 @@ impl Config {
             self.elasticsearch_url,
             self.index,
             self.username,
+            match &self.password_file {
+                Some(file) => format!("password_file: {}", file.display()),
+                None => "password_env: LAB_PASSWORD".to_owned(),
+            },
         );
         fs::write(&path, text).expect("a configuration file");
         path

@@ -20,5 +20,6 @@ mod delivery;
 mod nothing_left;
 mod numbers;
 mod outcomes;
+mod reload;
 mod ssh_faults;
 mod versions;

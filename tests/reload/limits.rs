@@ -167,8 +167,8 @@ async fn a_hundred_sources_take_less_memory_than_is_reckoned() {
     let most = run.status("VmHWM");
     let most_kib: u64 = most.trim_end_matches(" kB").parse().unwrap();
     run.stop();
-    // `app/limits/memory.rs`: 48 MiB and 256 KiB a source.
-    let reckoned_kib = 48 * 1024 + 100 * 256;
+    // `app/limits/memory.rs`: 32 MiB and 512 KiB a source.
+    let reckoned_kib = 32 * 1024 + 100 * 512;
     eprintln!("{most_kib} KiB of {reckoned_kib}");
     assert!(most_kib < reckoned_kib, "{most_kib} KiB of {reckoned_kib}");
 }
