@@ -16,8 +16,8 @@ use crate::config::Config;
 
 pub use self::deliveries::SinkChanges;
 pub use self::limits::TooFewDescriptors;
-pub use self::pipeline::{Pipeline, StartError};
-pub use self::reload::{Changes, NotTaken, Reloads};
+pub use self::pipeline::{NotTaken, Pipeline, StartError};
+pub use self::reload::{Changes, Reloads};
 
 /// Collects until `stop`, then ends in order: collectors, delivery, journal. At each request of `reloads` a changed configuration
 /// is taken, and what did not change goes on.

@@ -2,6 +2,7 @@
 //! Never: formats anything, lets one part that hangs keep the process alive.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deliveries::Deliveries;
 use super::limits::{Need, TooFewDescriptors};
-use super::reload::{self, Changes, NotTaken, Reloads};
+use super::reload::{self, Changes, Reloads};
 use super::summary;
 use crate::collector::{Collector, Tally};
 use crate::config::{Config, Loaded, Problems};
@@ -37,6 +38,18 @@ pub enum StartError {
     Elasticsearch(#[from] elasticsearch::SettingsError),
     #[error("{0}")]
     Descriptors(#[from] TooFewDescriptors),
+}
+
+/// Why a configuration was not taken; the program goes on with the one it has.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    #[error(
+        "journal.path is {}, and the journal in use is {}; restart mirrorlag to move the journal, or write the path in use",
+        wanted.display(), in_use.display()
+    )]
+    JournalPath { wanted: PathBuf, in_use: PathBuf },
+    #[error("{0}")]
+    CannotStart(#[from] StartError),
 }
 
 /// The parts at work, in the order in which they were started.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use tokio::task::JoinHandle;
 
 use super::deliveries::SinkChanges;
-use super::pipeline::StartError;
 use crate::collector::SourceChanges;
 use crate::config::{self, Loaded, Problems};
 use crate::hangup::Hangups;
@@ -17,18 +16,6 @@ pub struct Reloads {
     path: PathBuf,
     hangups: Hangups,
     reading: Option<JoinHandle<Result<Loaded, Problems>>>,
-}
-
-/// Why a configuration was not taken; the program goes on with the one it has.
-#[derive(Debug, thiserror::Error)]
-pub enum NotTaken {
-    #[error(
-        "journal.path is {}, and the journal in use is {}; restart mirrorlag to move the journal, or write the path in use",
-        wanted.display(), in_use.display()
-    )]
-    JournalPath { wanted: PathBuf, in_use: PathBuf },
-    #[error("{0}")]
-    CannotStart(#[from] StartError),
 }
 
 /// What became of each source and sink when a configuration was taken.
