@@ -94,8 +94,11 @@ impl Successor {
         if leave.is_cancelled() || self.stop.is_cancelled() {
             return left_off;
         }
+        let name = settings.name.clone();
         let source = Source::new(settings, self.share, self.journal, self.counts, left_off);
-        source.run(leave, &self.stop).await
+        let left_off = source.run(leave, &self.stop).await;
+        tracing::debug!(source = name, "ended");
+        left_off
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mirrorlag::simulator::{CONSUMER_GROUPS, Fleet, FleetSettings};
 use tempfile::TempDir;
@@ -27,8 +28,17 @@ pub type Entry = (usize, usize, u64);
 
 impl Site {
     pub async fn new(hosts: usize) -> Self {
+        Self::with_describes_of(hosts, None).await
+    }
+
+    /// With a CLI that takes so long; `None`: as long as in a demonstration.
+    pub async fn with_describes_of(hosts: usize, takes: Option<Duration>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = FleetSettings::uniform(7, folder.path().to_owned(), hosts.max(1), TOPICS, 4);
+        let mut settings =
+            FleetSettings::uniform(7, folder.path().to_owned(), hosts.max(1), TOPICS, 4);
+        for host in settings.hosts.iter_mut() {
+            host.start_up = takes.map_or(host.start_up.clone(), |takes| takes..=takes);
+        }
         Self {
             fleet: Fleet::start(settings).await.unwrap(),
             folder,

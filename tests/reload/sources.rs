@@ -1,5 +1,7 @@
 //! Sources that did not change keep their sessions; others begin and end in order; a bad file changes nothing.
 
+use std::time::{Duration, Instant};
+
 use crate::journal::{
     assert_no_tick_missing, assert_no_tick_twice, count_of, of, readers, records,
 };
@@ -130,20 +132,112 @@ async fn changed_settings_of_the_describe_change_every_source_of_the_host_and_mi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_of_a_host_follow_the_file_without_a_new_session() {
-    let mut site = Site::new(1).await;
-    let entries = [(0, 0, 1), (0, 1, 1)];
+    let mut site = Site::with_describes_of(1, Some(Duration::from_millis(900))).await;
+    let entries = [(0, 0, 1), (0, 1, 1), (0, 2, 1)];
+    site.host_keys = ", describes_per_host: 1".to_owned();
     site.write(&entries);
-    let mut run = started(&site, &[("mm-0", 2)]);
-    site.host_keys = ", describes_per_host: 1, handshakes_per_host: 1".to_owned();
-    site.write(&entries);
+    let mut run = started(&site, &[("mm-0", 3)]);
+    until_records(&site, "mm-0/topic-1", 2);
+    let at_once = || site.fleet.counts("mm-0").describes_at_once_max;
+    assert_eq!(at_once(), 1);
+    let text = site.yaml(&entries);
+    site.write_text(&text.replace("describes_per_host: 1}", "describes_per_host: 3}"));
     let line = run.reload();
     assert!(
-        line.contains("kept=2 added=0 changed=0 removed=0"),
+        line.contains("kept=3 added=0 changed=0 removed=0"),
         "{line}"
     );
-    until_records(&site, "mm-0/topic-1", 2);
-    assert_eq!(site.logins("mm-0"), 2);
+    eventually("describes at once", || claim(at_once() >= 2, at_once()));
+    assert_eq!(site.logins("mm-0"), 3);
     run.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_does_not_end_is_cut_short_when_its_source_is_removed() {
+    let site = Site::with_describes_of(2, Some(Duration::from_secs(3600))).await;
+    let timeout =
+        |text: String| text.replace("defaults:\n", "defaults:\n  describe_timeout: 600s\n");
+    site.write_text(&timeout(site.yaml(&[(0, 0, 1), (1, 0, 1)])));
+    let mut run = started(&site, &[("mm-0", 1), ("mm-1", 1)]);
+    eventually("a describe in flight", || {
+        let describes = site.fleet.counts("mm-1").describes;
+        claim(describes == 1, describes)
+    });
+    site.write_text(&timeout(site.yaml(&[(0, 0, 1)])));
+    run.reload();
+    // (The simulated host, as a real one, ends its loop behind the describe; the session is closed now.)
+    run.until_it_says("ended source=\"mm-1/mirror/topic-0\"");
+    run.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_of_the_same_group_begins_behind_the_one_that_recorded_its_topics() {
+    let site = Site::with_describes_of(1, Some(Duration::from_secs(3))).await;
+    let topics = site.yaml(&[(0, 0, 1)]);
+    let entries = topics.find("topics:\n").unwrap();
+    let group = "groups:\n  - {mirror_host: mm-0, topics: [topic-0], interval: 1s}\n";
+    site.write_text(&format!("{}{group}", &topics[..entries]));
+    let mut run = started(&site, &[("mm-0", 1)]);
+    until_records(&site, "mm-0/topic-0", 1);
+    // In the middle of a round, most likely: what follows is true at any moment.
+    let before = records(&site.journal()).len();
+    let described = site.fleet.counts("mm-0").describes;
+    eventually("the next describe", || {
+        claim(site.fleet.counts("mm-0").describes > described, ())
+    });
+    site.write_text(&topics);
+    let line = run.reload();
+    assert!(
+        line.contains("kept=0 added=1 changed=0 removed=1"),
+        "{line}"
+    );
+    eventually("the new session", || {
+        let logins = site.logins("mm-0");
+        let stored = records(&site.journal()).len();
+        assert!(
+            logins == 1 || stored > before,
+            "it began before the other had ended"
+        );
+        claim(logins == 2, logins)
+    });
+    run.stop();
+    assert_no_tick_twice(&records(&site.journal()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tick_that_falls_between_the_old_source_and_the_new_one_is_not_lost() {
+    const INTERVAL_MS: i64 = 4000;
+    let mut site = Site::new(1).await;
+    let entries = [(0, 0, 4)];
+    site.write(&entries);
+    let mut run = started(&site, &[("mm-0", 1)]);
+    until_records(&site, "mm-0/topic-0", 1);
+    let first = records(&site.journal())[0].tick_ms;
+    let until = |at_ms: i64| {
+        let left = at_ms - chrono::Utc::now().timestamp_millis();
+        std::thread::sleep(Duration::from_millis(left.try_into().unwrap_or(0)));
+    };
+    // The journal takes nothing from before one tick until behind the next: the old source cannot end meanwhile.
+    until(first + INTERVAL_MS - 300);
+    let lock = rusqlite::Connection::open(site.journal()).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    until(first + INTERVAL_MS + 1000);
+    site.host_keys = ", cluster: renamed".to_owned();
+    site.write(&entries);
+    run.tell(rustix::process::Signal::HUP);
+    until(first + 2 * INTERVAL_MS + 500);
+    lock.execute_batch("ROLLBACK").unwrap();
+    until_records(&site, "mm-0/topic-0", 2);
+    run.until_it_says("changed=1");
+    run.stop();
+    let ticks: Vec<i64> = records(&site.journal())
+        .iter()
+        .map(|it| it.tick_ms - first)
+        .collect();
+    assert!(
+        ticks.starts_with(&[0, INTERVAL_MS, 2 * INTERVAL_MS]),
+        "{ticks:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,7 +312,12 @@ async fn a_host_that_refuses_the_login_is_tried_at_once_when_its_settings_were_m
     // From here on the server is left alone for a minute, and longer each time.
     site.write_text(&good);
     run.reload();
+    let told = Instant::now();
     run.until_it_says("connected source=");
+    assert!(
+        told.elapsed() < Duration::from_secs(45),
+        "it waited a minute out"
+    );
     run.stop();
     let records = records(&site.journal());
     assert_no_tick_twice(&records);
