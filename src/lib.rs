@@ -29,5 +29,6 @@ pub mod cli;
 // Corridors any room may use.
 pub mod backoff;
 pub mod finding;
+pub mod hangup;
 pub mod shutdown;
 pub mod telemetry;

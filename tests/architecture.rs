@@ -40,7 +40,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Any room may use them; they import no room.
-const CORRIDORS: &[&str] = &["backoff", "finding", "shutdown", "telemetry"];
+const CORRIDORS: &[&str] = &["backoff", "finding", "hangup", "shutdown", "telemetry"];
 
 /// Longer files are split; tests do not count.
 const LINES_MAX: usize = 400;

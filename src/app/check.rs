@@ -4,6 +4,7 @@
 mod groups;
 mod host;
 mod journal;
+mod limits;
 mod mends;
 mod probe;
 mod turns;
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 
 use self::host::HostCheck;
 use self::turns::Turns;
+use super::limits::Need;
 use crate::config::Config;
 use crate::finding::{Finding, Verdict};
 use crate::sinks::elasticsearch;
@@ -77,9 +79,11 @@ pub async fn check(config: &Config, on_finding: &mut (dyn FnMut(Finding) + Send)
         number: sinks_number,
         findings,
     };
+    let need = Need::of(config, config.sources.len());
     let journal = config.journal.clone();
     let elasticsearch = config.sinks.elasticsearch.clone();
     tasks.spawn(async move {
+        limits::check(need, &reporter).await;
         journal::check(&journal, &reporter).await;
         if let Some(settings) = elasticsearch {
             for finding in elasticsearch::check(&settings).await {

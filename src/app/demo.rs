@@ -111,8 +111,8 @@ impl Demo {
         Ok(Self {
             fleet,
             journal: pipeline.journal(),
-            statuses: pipeline.statuses().to_vec(),
-            pipeline: tokio::spawn(pipeline.run_until(stop.clone())),
+            statuses: pipeline.statuses(),
+            pipeline: tokio::spawn(pipeline.run_until(stop.clone(), None)),
             stop,
             started,
             _folder: folder,

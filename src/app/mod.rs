@@ -2,10 +2,13 @@
 //! Never: prints, parses arguments.
 
 pub mod check;
+mod deliveries;
 pub mod demo;
 pub mod letters;
+mod limits;
 pub mod notes;
 mod pipeline;
+mod reload;
 pub mod status;
 mod summary;
 
@@ -14,15 +17,23 @@ use tokio_util::sync::CancellationToken;
 use crate::collector::{self, Answer};
 use crate::config::Config;
 
-pub use self::pipeline::{Pipeline, StartError};
+pub use self::deliveries::SinkChanges;
+pub use self::limits::TooFewDescriptors;
+pub use self::pipeline::{NotTaken, Pipeline, StartError};
+pub use self::reload::{Changes, Reloads};
 
-/// Collects until `stop`, then ends in order: collectors, delivery, journal.
+/// Collects until `stop`, then ends in order: collectors, delivery, journal. At each request of `reloads` a changed configuration
+/// is taken, and what did not change goes on.
 ///
 /// # Errors
 /// The journal or a sink's settings do not allow a start; nothing was asked of any host then.
-pub async fn run(config: Config, stop: CancellationToken) -> Result<(), StartError> {
+pub async fn run(
+    config: Config,
+    reloads: Reloads,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
     let pipeline = Pipeline::start(config).await?;
-    pipeline.run_until(stop).await;
+    pipeline.run_until(stop, Some(reloads)).await;
     Ok(())
 }
 

@@ -102,6 +102,8 @@ struct Watched {
     sources: SourceStates,
     counts: Arc<Counts>,
     sinks: Mutex<Vec<Arc<delivery::Status>>>,
+    /// Size that the journal may have.
+    bytes_max: AtomicU64,
     /// Records that retention dropped although a sink has not had them.
     dropped_unread: AtomicU64,
 }
@@ -118,6 +120,7 @@ impl Notes {
             sources: collector.states(),
             counts: collector.counts(),
             sinks: Mutex::new(sinks),
+            bytes_max: AtomicU64::new(run.bytes_max),
             dropped_unread: AtomicU64::new(0),
         });
         let writer = Writer {
@@ -136,9 +139,9 @@ impl Notes {
         }
     }
 
-    /// These are the sinks from now on.
-    #[allow(dead_code)] // for a pipeline whose sinks change while it runs
-    pub(super) fn set_sinks(&self, sinks: Vec<Arc<delivery::Status>>) {
+    /// The configuration changed: so large may the journal be, and these are the sinks from now on.
+    pub(super) fn changed(&self, bytes_max: u64, sinks: Vec<Arc<delivery::Status>>) {
+        self.watched.bytes_max.store(bytes_max, Ordering::Relaxed);
         let watched = &self.watched.sinks;
         *watched.lock().unwrap_or_else(PoisonError::into_inner) = sinks;
     }
@@ -227,6 +230,7 @@ impl Writer {
         if (now - self.run.alive_at).abs() >= ALIVE_EVERY || self.run.stopped_at.is_some() {
             self.run.alive_at = now;
         }
+        self.run.bytes_max = self.watched.bytes_max.load(Ordering::Relaxed);
         let mut notes = Vec::new();
         notes.extend(note(RUN.to_owned(), &self.run));
         for source in self.watched.sources.all() {

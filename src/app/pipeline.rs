@@ -1,24 +1,25 @@
-//! In: a `Config`. Out: collectors, journal and sinks at work, ended in that order.
+//! In: a `Config`, and others later. Out: collectors, journal and sinks at work as the last one says, ended in that order.
 //! Never: formats anything, lets one part that hangs keep the process alive.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::deliveries::Deliveries;
+use super::limits::{Need, TooFewDescriptors};
 use super::notes::{Notes, RunNote};
+use super::reload::{self, Changes, Reloads};
 use super::summary;
 use crate::collector::{Collector, Tally};
-use crate::config::{Config, Sinks};
-use crate::delivery::{self, Limits};
+use crate::config::{Config, Loaded, Problems};
+use crate::delivery;
 use crate::journal::{self, Journal};
-use crate::sinks::Sink;
-use crate::sinks::elasticsearch::{self, Elasticsearch};
-use crate::sinks::stdout::Stdout;
+use crate::sinks::elasticsearch;
 
 /// From the signal to the end of the process; what has not ended by then is named and left.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
@@ -36,35 +37,50 @@ pub enum StartError {
     Journal(#[from] journal::Error),
     #[error("{0}")]
     Elasticsearch(#[from] elasticsearch::SettingsError),
+    #[error("{0}")]
+    Descriptors(#[from] TooFewDescriptors),
+}
+
+/// Why a configuration was not taken; the program goes on with the one it has.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    #[error(
+        "journal.path is {}, and the journal in use is {}; restart mirrorlag to move the journal, or write the path in use",
+        wanted.display(), in_use.display()
+    )]
+    JournalPath { wanted: PathBuf, in_use: PathBuf },
+    #[error("{0}")]
+    CannotStart(#[from] StartError),
 }
 
 /// The parts at work, in the order in which they were started.
 pub struct Pipeline {
     collector: Collector,
     stop_collector: CancellationToken,
-    deliveries: JoinSet<()>,
+    deliveries: Deliveries,
     stop_deliveries: CancellationToken,
-    statuses: Vec<Arc<delivery::Status>>,
     journal: Journal,
     notes: Notes,
+    journal_settings: journal::Settings,
 }
 
 impl Pipeline {
     /// Opens the journal, then starts the sinks, then the collectors.
     ///
     /// # Errors
-    /// The journal cannot be opened (another process has it, it is damaged, no space), or a sink's settings are unusable.
+    /// The process may not open enough files, the journal cannot be opened (another process has it, it is damaged, no space), or
+    /// a sink's settings are unusable.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let need = Need::of(&config, config.sources.len());
+        need.claim_descriptors()?;
+        warn_of_scarce_memory(need);
         let journal = Journal::open(&config.journal)?;
         let stop_deliveries = CancellationToken::new();
-        let mut starting = Deliveries {
-            tasks: JoinSet::new(),
-            statuses: Vec::new(),
-            journal: &journal,
-            stop: &stop_deliveries,
-        };
-        starting.start(&config.sinks).await?;
-        let (deliveries, statuses) = (starting.tasks, starting.statuses);
+        let mut deliveries = Deliveries::new(journal.clone(), stop_deliveries.clone());
+        let sinks = deliveries.plan(&config.sinks)?;
+        // Every sink becomes a reader of the journal before the first record is written.
+        journal.keep_readers(&sinks.readers()).await?;
+        deliveries.apply(sinks);
         let stop_collector = CancellationToken::new();
         tracing::info!(
             sources = config.sources.len(),
@@ -74,15 +90,15 @@ impl Pipeline {
         );
         let run = RunNote::of(&config);
         let collector = Collector::start(config.sources, &journal, &stop_collector).await?;
-        let notes = Notes::start(&journal, run, &collector, statuses.clone());
+        let notes = Notes::start(&journal, run, &collector, deliveries.statuses());
         Ok(Self {
             notes,
             collector,
             stop_collector,
             deliveries,
             stop_deliveries,
-            statuses,
             journal,
+            journal_settings: config.journal,
         })
     }
 
@@ -92,27 +108,97 @@ impl Pipeline {
     }
 
     /// State of each sink, in the order of the configuration.
-    pub fn statuses(&self) -> &[Arc<delivery::Status>] {
-        &self.statuses
+    pub fn statuses(&self) -> Vec<Arc<delivery::Status>> {
+        self.deliveries.statuses()
+    }
+
+    /// Goes on with another configuration: what is equal in both is left alone, session, position and all.
+    ///
+    /// All or nothing: until everything that can fail has been tried, nothing is changed.
+    ///
+    /// # Errors
+    /// What would have kept the program from starting with it, or another path of the journal.
+    pub async fn apply(&mut self, config: Config) -> Result<Changes, NotTaken> {
+        if config.journal.path != self.journal_settings.path {
+            return Err(NotTaken::JournalPath {
+                wanted: config.journal.path,
+                in_use: self.journal_settings.path.clone(),
+            });
+        }
+        let sources = self.collector.plan(config.sources.clone()).await;
+        let sources = sources.map_err(StartError::from)?;
+        let need = Need::of(&config, sources.at_most());
+        need.claim_descriptors().map_err(StartError::from)?;
+        let sinks = self.deliveries.plan(&config.sinks);
+        let sinks = sinks.map_err(StartError::from)?;
+        let kept = self.journal.keep_readers(&sinks.readers()).await;
+        kept.map_err(StartError::from)?;
+        // From here on nothing fails, and nothing waits: dropping this future can leave nothing half-way.
+        warn_of_scarce_memory(need);
+        self.journal.set_retention(&config.journal);
+        self.journal_settings = config.journal;
+        let changes = Changes {
+            sinks: self.deliveries.apply(sinks),
+            sources: self.collector.apply(sources),
+        };
+        let bytes_max = self.journal_settings.bytes_max;
+        self.notes.changed(bytes_max, self.deliveries.statuses());
+        Ok(changes)
     }
 
     /// Works until `stop`, then ends in order within `SHUTDOWN_LIMIT`.
-    pub async fn run_until(self, stop: CancellationToken) {
+    ///
+    /// With `reloads`, a changed configuration is taken whenever one is asked for; requests that come meanwhile are one, taken after it.
+    pub async fn run_until(mut self, stop: CancellationToken, reloads: Option<Reloads>) {
+        // Whatever is under way may be dropped: nothing is half-way then, and a summary or a trim less does no harm.
+        stop.run_until_cancelled(self.work(reloads)).await;
+        self.finish().await;
+    }
+
+    async fn work(&mut self, mut reloads: Option<Reloads>) {
         let counts = self.collector.counts();
         let mut before = Tally::default();
         let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(minutes.tick()).await.is_some() {
-            let now = counts.tally();
-            summary::log_collector(&now.since(&before));
-            before = now;
-            let head = *self.journal.head().borrow();
-            for status in &self.statuses {
-                status.log_summary(head);
+        loop {
+            let read = async {
+                match &mut reloads {
+                    Some(reloads) => reloads.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = minutes.tick() => {
+                    let now = counts.tally();
+                    summary::log_collector(&now.since(&before));
+                    before = now;
+                    let head = *self.journal.head().borrow();
+                    for status in self.statuses() {
+                        status.log_summary(head);
+                    }
+                    self.trim_journal().await;
+                }
+                read = read => self.take(read).await,
             }
+        }
+    }
+
+    async fn take(&mut self, read: Result<Loaded, Problems>) {
+        let loaded = match read {
+            Ok(loaded) => loaded,
+            Err(problems) => return reload::log_problems(&problems),
+        };
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let kept_before = self.journal_settings.clone();
+        match self.apply(loaded.config).await {
+            Ok(changes) => reload::log_changes(&changes),
+            Err(error) => return tracing::error!(%error, "configuration not changed"),
+        }
+        if self.journal_settings != kept_before {
             self.trim_journal().await;
         }
-        self.finish().await;
     }
 
     async fn trim_journal(&self) {
@@ -134,8 +220,7 @@ impl Pipeline {
         self.stop_collector.cancel();
         end_by(deadline, "collectors", self.collector.finish()).await;
         self.stop_deliveries.cancel();
-        let deliveries = async { while self.deliveries.join_next().await.is_some() {} };
-        end_by(deadline, "delivery", deliveries).await;
+        end_by(deadline, "delivery", self.deliveries.finish()).await;
         end_by(deadline, "notes", self.notes.finish()).await;
         end_by(deadline, "journal", self.journal.close()).await;
         tracing::info!("stopped");
@@ -161,42 +246,8 @@ async fn end_by(deadline: Instant, part: &'static str, ending: impl Future<Outpu
     }
 }
 
-struct Deliveries<'a> {
-    tasks: JoinSet<()>,
-    statuses: Vec<Arc<delivery::Status>>,
-    journal: &'a Journal,
-    stop: &'a CancellationToken,
-}
-
-impl Deliveries<'_> {
-    /// Every sink of the configuration becomes a reader of the journal before the first record is written.
-    async fn start(&mut self, sinks: &Sinks) -> Result<(), StartError> {
-        let elasticsearch = sinks.elasticsearch.as_ref();
-        let elasticsearch = elasticsearch.map(Elasticsearch::new).transpose()?;
-        let stdout = sinks.stdout.then(Stdout::new);
-        let mut readers = Vec::new();
-        readers.extend(elasticsearch.as_ref().map(Sink::name));
-        readers.extend(stdout.as_ref().map(Sink::name));
-        self.journal.keep_readers(&readers).await?;
-        if let Some(sink) = elasticsearch {
-            self.spawn(sink);
-        }
-        if let Some(sink) = stdout {
-            self.spawn(sink);
-        }
-        Ok(())
-    }
-
-    fn spawn(&mut self, sink: impl Sink) {
-        let status = Arc::new(delivery::Status::new(sink.name()));
-        self.statuses.push(status.clone());
-        let (journal, stop) = (self.journal.clone(), self.stop.clone());
-        self.tasks.spawn(delivery::run(
-            sink,
-            journal,
-            status,
-            Limits::default(),
-            stop,
-        ));
+fn warn_of_scarce_memory(need: Need) {
+    if let Some(scarce) = need.scarce_memory() {
+        tracing::warn!("{scarce}; {}", scarce.mend());
     }
 }

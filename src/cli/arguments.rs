@@ -63,6 +63,9 @@ pub enum Command {
     ///
     /// Every sample is on local disk before a sink sees it. At the signal everything ends in order within 10 seconds; a second
     /// signal ends it at once, and nothing that was stored is lost by that.
+    ///
+    /// SIGHUP (`systemctl reload`, `kill -HUP`) takes a changed configuration: what did not change goes on, and a file with a mistake
+    /// changes nothing. When the terminal of an interactive run is closed, it ends in order.
     #[command(
         after_help = "Exit codes: 0 stopped as told, 2 the configuration is wrong, 3 could not start, 130 told twice to stop."
     )]

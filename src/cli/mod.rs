@@ -23,18 +23,17 @@ use tokio_util::sync::CancellationToken;
 
 use self::arguments::{Arguments, Command, JournalPlace, Letters};
 pub use self::exit::Exit;
-use crate::app;
+use crate::app::{self, Reloads};
 use crate::config::{self, Loaded};
-use crate::{shutdown, telemetry};
+use crate::{hangup, shutdown, telemetry};
 
 /// Reads the command line, does what it says, and returns the exit code of `Exit`.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(&arguments);
     let exit = match &arguments.command {
-        Command::Run(file) => with_config(&file.config, |loaded| {
-            with_runtime(|stop| run(loaded, stop))
-        }),
+        // The runtime first: from then on SIGHUP is caught.
+        Command::Run(file) => with_runtime(|stop| run(&file.config, stop)),
         Command::Check(file) => with_config(&file.config, |loaded| {
             with_runtime(|stop| until(stop, check::run(loaded)))
         }),
@@ -91,13 +90,14 @@ fn start_log(arguments: &Arguments) {
 }
 
 fn with_config(path: &Path, act: impl FnOnce(Loaded) -> Exit) -> Exit {
-    match config::load(path, &|name| std::env::var(name).ok()) {
-        Ok(loaded) => act(loaded),
-        Err(problems) => {
-            complain_lines(&problems.to_string());
-            Exit::Configuration
-        }
-    }
+    load(path).map_or_else(|exit| exit, act)
+}
+
+fn load(path: &Path) -> Result<Loaded, Exit> {
+    config::load(path, &|name| std::env::var(name).ok()).map_err(|problems| {
+        complain_lines(&problems.to_string());
+        Exit::Configuration
+    })
 }
 
 /// Acts on the journal that is named, or that the configuration names; then also on that file.
@@ -150,11 +150,28 @@ async fn until(stop: CancellationToken, command: impl Future<Output = Exit>) -> 
         .unwrap_or(Exit::Partial)
 }
 
-async fn run(loaded: Loaded, stop: CancellationToken) -> Exit {
+async fn run(path: &Path, stop: CancellationToken) -> Exit {
+    let hangups = match hangup::on_hangup(stop.clone()) {
+        Ok(hangups) => hangups,
+        Err(error) => {
+            complain(format_args!("cannot listen for SIGHUP: {error}"));
+            return Exit::NotStarted;
+        }
+    };
+    let of_start = path.to_owned();
+    let loading = tokio::task::spawn_blocking(move || load(&of_start));
+    // Told to stop while a file system hangs: nothing was started.
+    let loaded = match stop.run_until_cancelled(loading).await {
+        None => return Exit::Done,
+        Some(Ok(Ok(loaded))) => loaded,
+        Some(Ok(Err(exit))) => return exit,
+        // A panic, which is printed by the runtime.
+        Some(Err(_panicked)) => return Exit::NotStarted,
+    };
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    match app::run(loaded.config, stop).await {
+    match app::run(loaded.config, Reloads::new(path, hangups), stop).await {
         Ok(()) => Exit::Done,
         Err(error) => {
             complain(error);

@@ -1,15 +1,15 @@
 //! In: a mirror host and what to describe there. Out: a loop on that host that answers one tick at a time.
 //! Never: plans ticks, says what a round means for a topic.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::round::Round;
+use super::turns::Turns;
 use super::{MirrorHost, SourceSettings};
 use crate::kafka::{self, Progress, RoundText, Transcript};
 use crate::ssh::{self, Event};
@@ -114,7 +114,7 @@ impl RoundEnd {
 #[derive(Debug, Clone)]
 pub(super) struct HostShare {
     pub gate: Arc<ssh::Gate>,
-    pub describes: Arc<Semaphore>,
+    pub describes: Arc<Turns>,
 }
 
 /// Shares by address and port: two names for one server are one server.
@@ -130,15 +130,39 @@ impl HostShares {
         host: &MirrorHost,
         gate: impl FnOnce(usize) -> Arc<ssh::Gate>,
     ) -> HostShare {
-        let server = (host.ssh.address.clone(), host.ssh.port);
         self.by_server
-            .entry(server)
+            .entry(server_of(host))
             .or_insert_with(|| HostShare {
                 gate: gate(host.handshakes_per_host),
-                describes: Arc::new(Semaphore::new(host.describes_per_host)),
+                describes: Arc::new(Turns::new(host.describes_per_host)),
             })
             .clone()
     }
+
+    /// From now on the limits are those of `hosts`; where two are one server, the first decides, as at its first use.
+    ///
+    /// Whoever waits after a failure tries at once. A server that is none of `hosts` is forgotten when nobody uses it.
+    pub(super) fn follow<'a>(&mut self, hosts: impl Iterator<Item = &'a MirrorHost>) {
+        let mut decided = HashSet::new();
+        for host in hosts {
+            let server = server_of(host);
+            let share = self.by_server.get(&server);
+            if decided.insert(server)
+                && let Some(share) = share
+            {
+                share.gate.limit_to(host.handshakes_per_host);
+                share.describes.limit_to(host.describes_per_host);
+                share.gate.try_now();
+            }
+        }
+        self.by_server.retain(|server, share| {
+            decided.contains(server) || Arc::strong_count(&share.describes) > 1
+        });
+    }
+}
+
+fn server_of(host: &MirrorHost) -> (String, u16) {
+    (host.ssh.address.clone(), host.ssh.port)
 }
 
 /// A running loop on a mirror host.

@@ -1,6 +1,8 @@
 //! In: sources (a host, a group, its topics). Out: exactly one record in the journal per topic and tick.
 //! Never: knows a sink, runs two describes of one source at once.
 
+mod at_work;
+mod change;
 mod counts;
 mod link;
 mod memory;
@@ -10,7 +12,9 @@ mod schedule;
 mod source;
 mod status;
 mod topic;
+mod turns;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,13 +22,14 @@ use regex::Regex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use self::change::{Plan, SourceChanges};
 pub use self::counts::{Counts, Tally};
 pub use self::once::{Answer, once};
 pub use self::status::{LastError, LastOutcome, SourceState, SourceStates};
 
+use self::at_work::{AtWork, Successor, remember};
 use self::link::HostShares;
 use self::memory::Memory;
-use self::source::Source;
 use crate::journal::{self, Journal};
 use crate::{kafka, ssh};
 
@@ -68,9 +73,15 @@ pub enum Topics {
 
 /// All sources at work.
 pub struct Collector {
-    tasks: JoinSet<()>,
+    journal: Journal,
+    stop: CancellationToken,
     counts: Arc<Counts>,
     states: SourceStates,
+    shares: HostShares,
+    at_work: BTreeMap<String, AtWork>,
+    /// Sources that were told to leave, until they have ended.
+    leaving: Vec<AtWork>,
+    tasks: JoinSet<()>,
 }
 
 impl Collector {
@@ -83,22 +94,57 @@ impl Collector {
         journal: &Journal,
         stop: &CancellationToken,
     ) -> Result<Self, journal::Error> {
-        let counts = Arc::new(Counts::default());
-        let states = SourceStates::default();
-        let mut shares = HostShares::default();
-        let mut tasks = JoinSet::new();
-        for settings in sources {
-            let memory = remember(&settings.name, journal).await?;
-            let share = shares.of(&settings.mirror_host, ssh::Gate::patient);
-            let status = states.add(&settings, &counts);
-            let source = Source::new(settings, share, journal.clone(), status, memory);
-            tasks.spawn(source.run(stop.clone()));
+        let mut collector = Self {
+            journal: journal.clone(),
+            stop: stop.clone(),
+            counts: Arc::new(Counts::default()),
+            states: SourceStates::default(),
+            shares: HostShares::default(),
+            at_work: BTreeMap::new(),
+            leaving: Vec::new(),
+            tasks: JoinSet::new(),
+        };
+        let plan = collector.plan(sources).await?;
+        collector.apply(plan);
+        Ok(collector)
+    }
+
+    /// What it takes to have exactly `sources` at work. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// The journal cannot say where a new source left off.
+    pub async fn plan(&self, sources: Vec<SourceSettings>) -> Result<Plan, journal::Error> {
+        let mut plan = Plan::between(self.at_work.values().map(|it| &it.settings), sources);
+        let leaving = self.leaving.iter().filter(|it| !it.ended.is_cancelled());
+        plan.leaving = leaving.count();
+        for added in &mut plan.added {
+            added.memory = remember(&added.settings.name, &self.journal).await?;
         }
-        Ok(Self {
-            tasks,
-            counts,
-            states,
-        })
+        Ok(plan)
+    }
+
+    /// Carries a plan out, made since the last change: sources of the same settings keep their task and session, removed ones
+    /// end their round and then their session, changed ones are started anew behind that, where they left off. Waits for none of it.
+    pub fn apply(&mut self, plan: Plan) -> SourceChanges {
+        while self.tasks.try_join_next().is_some() {}
+        self.leaving.retain(|it| !it.ended.is_cancelled());
+        let changes = plan.changes();
+        let changed = plan.changed.iter().map(|settings| &settings.name);
+        for name in plan.removed.iter().chain(changed) {
+            self.states.remove(name);
+            if let Some(source) = self.at_work.remove(name) {
+                source.leave.cancel();
+                self.leaving.push(source);
+            }
+        }
+        self.shares.follow(plan.hosts.iter().map(Arc::as_ref));
+        for settings in plan.changed {
+            self.start_source(settings, Memory::default());
+        }
+        for added in plan.added {
+            self.start_source(added.settings, added.memory);
+        }
+        changes
     }
 
     /// What was done so far.
@@ -115,14 +161,31 @@ impl Collector {
     pub async fn finish(mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
-}
 
-async fn remember(name: &str, journal: &Journal) -> Result<Memory, journal::Error> {
-    let Some(kept) = journal.mark(name).await? else {
-        return Ok(Memory::default());
-    };
-    Ok(serde_json::from_slice(&kept).unwrap_or_else(|error| {
-        tracing::warn!(source = name, %error, "cannot read where this source left off; it starts anew");
-        Memory::default()
-    }))
+    /// `memory` is what the journal has of it; a source of this name that is leaving knows better.
+    fn start_source(&mut self, settings: SourceSettings, memory: Memory) {
+        let share = self.shares.of(&settings.mirror_host, ssh::Gate::patient);
+        let name = &settings.name;
+        let successor = Successor {
+            forerunner: self
+                .leaving
+                .iter_mut()
+                .rfind(|it| it.settings.name == *name)
+                .and_then(|it| it.left_off.take()),
+            memory,
+            behind: self
+                .leaving
+                .iter()
+                .filter(|it| it.may_record_the_same(&settings))
+                .map(|it| it.ended.clone())
+                .collect(),
+            share,
+            journal: self.journal.clone(),
+            status: self.states.add(&settings, &self.counts),
+            stop: self.stop.clone(),
+        };
+        let (source, task) = successor.start(settings);
+        self.tasks.spawn(task);
+        self.at_work.insert(source.settings.name.clone(), source);
+    }
 }

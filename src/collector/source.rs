@@ -24,6 +24,10 @@ use crate::sample::Sample;
 /// Waits between a link that ended before it brought a round and the next attempt. The gate has its own for failed logins.
 const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
+/// A round that is under way when its source is told to leave has this long to end. Beyond it the tick is given up, as it is when the
+/// program ends: a configuration that was changed must not wait for a `describe_timeout`.
+const LEAVE_LIMIT: Duration = Duration::from_secs(10);
+
 /// The clock is looked at this often while waiting for a far tick, so that a clock that is set is noticed.
 const CLOCK_LOOK: Duration = Duration::from_secs(60);
 
@@ -36,6 +40,8 @@ pub(super) struct Source {
     status: Arc<SourceStatus>,
     schedule: Schedule,
     memory: Memory,
+    /// Ticks up to here were used, or skipped.
+    planned_from: DateTime<Utc>,
     topics: BTreeMap<String, TopicTask>,
     link: Connection,
     reopen: Backoff,
@@ -51,6 +57,14 @@ enum Said {
     Connected,
     /// It was lost or could not be opened, for this reason.
     Down(String),
+}
+
+/// Where a source left off: what the next one of its name needs to use every tick once.
+#[derive(Debug, Clone)]
+pub(super) struct LeftOff {
+    pub memory: Memory,
+    /// The next tick is the first after it; `None` for now.
+    pub planned_from: Option<DateTime<Utc>>,
 }
 
 enum Connection {
@@ -79,7 +93,7 @@ impl Source {
         share: HostShare,
         journal: Journal,
         status: Arc<SourceStatus>,
-        memory: Memory,
+        left_off: LeftOff,
     ) -> Self {
         let settings = Arc::new(settings);
         let link = Connection::Opening(open(&settings, &share, Duration::ZERO, None, true));
@@ -90,7 +104,8 @@ impl Source {
             share,
             journal,
             status,
-            memory,
+            memory: left_off.memory,
+            planned_from: left_off.planned_from.unwrap_or_else(Utc::now),
             topics: BTreeMap::new(),
             link,
             reopen: Backoff::new(REOPEN.0, REOPEN.1),
@@ -99,17 +114,37 @@ impl Source {
         }
     }
 
-    /// Runs until `stop`; then every sample handed over is in the journal and the connection is closed.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// Runs until `leave` or `stop`; then every sample handed over is in the journal and the connection is closed.
+    ///
+    /// At `leave` the round under way is ended first. At `stop` it is given up: its tick has no record yet, and the host ends
+    /// the describe by itself.
+    pub(super) async fn run(
+        mut self,
+        leave: &CancellationToken,
+        stop: &CancellationToken,
+    ) -> LeftOff {
         let work = async {
-            loop {
-                let tick = self.next_tick().await;
+            while let Some(tick) = leave.run_until_cancelled(self.next_tick()).await {
                 self.round(tick).await;
+                self.planned_from = Utc::now();
             }
         };
-        // The round under way is given up: its tick has no record yet, and the host ends the describe by itself.
-        stop.run_until_cancelled(work).await;
+        let too_late = async {
+            leave.cancelled().await;
+            sleep(LEAVE_LIMIT).await;
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = work => {}
+            () = too_late => {}
+        }
+        let left_off = LeftOff {
+            memory: self.memory.clone(),
+            planned_from: Some(self.planned_from),
+        };
         self.finish().await;
+        left_off
     }
 
     async fn finish(self) {
@@ -121,12 +156,13 @@ impl Source {
         }
     }
 
-    /// Waits for the next tick; the connection is kept, lost and opened meanwhile.
+    /// Waits for the next tick; the connection is kept, lost and opened meanwhile. Dropped half-way, no tick is used.
     async fn next_tick(&mut self) -> Tick {
         loop {
-            let now = Utc::now();
-            let tick = self.schedule.next(now, self.memory.used.as_ref());
-            let wait = until(tick.at, now);
+            let tick = self
+                .schedule
+                .next(self.planned_from, self.memory.used.as_ref());
+            let wait = until(tick.at, Utc::now());
             self.stay_connected(Instant::now() + wait.min(CLOCK_LOOK))
                 .await;
             // Early after a look at a far tick, or because the clock was set back; late by more than an interval
@@ -137,6 +173,7 @@ impl Source {
                 self.memory.used = Some(UsedTicks::with(self.memory.used, tick));
                 return tick;
             }
+            self.planned_from = now;
         }
     }
 
@@ -366,7 +403,7 @@ pub(super) async fn ask(
     tick: Tick,
 ) -> Result<RoundText, RoundEnd> {
     let turn = tokio::select! {
-        turn = share.describes.acquire() => turn,
+        turn = share.describes.take() => turn,
         error = link.idle() => return Err(RoundEnd::Lost(error)),
     };
     let name = format!("{}.{}", tick.at.timestamp_millis(), tick.generation);

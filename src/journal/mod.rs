@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -84,6 +84,8 @@ pub struct Journal {
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
+    /// How much is kept now: `settings`, until `set_retention`.
+    retention: Mutex<Settings>,
     writer: writer::Writer,
     head: watch::Receiver<Position>,
     /// Connections that no read is using.
@@ -113,6 +115,7 @@ impl Journal {
         Ok(Journal {
             shared: Arc::new(Shared {
                 settings: settings.clone(),
+                retention: Mutex::new(settings.clone()),
                 writer,
                 head,
                 idle: Mutex::new(Vec::new()),
@@ -282,7 +285,13 @@ impl Journal {
     /// # Errors
     /// Disk full or failing; what was dropped until then stays dropped.
     pub async fn retain(&self, now: DateTime<Utc>) -> Result<Dropped, Error> {
-        retention::retain(&self.shared.writer, &self.shared.settings, now).await
+        let settings = self.retention().clone();
+        retention::retain(&self.shared.writer, &settings, now).await
+    }
+
+    /// From the next `retain` on, as long and as much is kept as `settings` say; their path is not looked at.
+    pub fn set_retention(&self, settings: &Settings) {
+        *self.retention() = settings.clone();
     }
 
     /// What the journal takes on disk.
@@ -300,6 +309,12 @@ impl Journal {
             idle.clear();
         }
         self.shared.writer.close().await;
+    }
+
+    fn retention(&self) -> MutexGuard<'_, Settings> {
+        // Settings are replaced whole, so a panic elsewhere left none half-way.
+        let locked = self.shared.retention.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self) -> &Path {

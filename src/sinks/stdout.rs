@@ -6,6 +6,9 @@ use tokio::io::AsyncWriteExt;
 use super::{Fate, NotReady, Reply, Sink, document};
 use crate::sample::Sample;
 
+/// The sink's name in the configuration.
+pub const NAME: &str = "stdout";
+
 /// The sink `stdout`: one document per line.
 #[derive(Debug)]
 pub struct Stdout {
@@ -37,7 +40,7 @@ impl Default for Stdout {
 
 impl Sink for Stdout {
     fn name(&self) -> &'static str {
-        "stdout"
+        NAME
     }
 
     async fn prepare(&mut self) -> Result<(), NotReady> {

@@ -32,7 +32,6 @@ const LOGIN_LONGEST: Duration = Duration::from_secs(15 * 60);
 /// At the start and after a failure one source tries and the others wait for its success; after it, a few at once.
 #[derive(Debug)]
 pub struct Gate {
-    handshakes_at_once: usize,
     is_patient: bool,
     state: Mutex<State>,
     /// Counts changes of `state`, so that those who wait look again.
@@ -41,6 +40,7 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct State {
+    handshakes_at_once: usize,
     /// Whether the last that was heard of the server is a success.
     is_open: bool,
     /// Places there are, at most `handshakes_at_once`.
@@ -91,9 +91,9 @@ impl Gate {
     fn new(handshakes_at_once: usize, is_patient: bool) -> Arc<Self> {
         let handshakes_at_once = handshakes_at_once.max(1);
         Arc::new(Self {
-            handshakes_at_once,
             is_patient,
             state: Mutex::new(State {
+                handshakes_at_once,
                 is_open: false,
                 at_once: handshakes_at_once,
                 successes: 0,
@@ -113,6 +113,26 @@ impl Gate {
     /// Why the last attempt failed, while nobody has succeeded since: one line for the `reason` of a document.
     pub fn last_failure(&self) -> Option<String> {
         self.lock().failure.as_ref().map(Error::reason)
+    }
+
+    /// From now on so many at once are let in, at least 1; those that are inside go on.
+    pub fn limit_to(&self, handshakes_at_once: usize) {
+        let mut state = self.lock();
+        let was_whole = state.at_once == state.handshakes_at_once;
+        state.handshakes_at_once = handshakes_at_once.max(1);
+        // A gate that a server's refusals have narrowed stays so.
+        state.at_once = match was_whole {
+            true => state.handshakes_at_once,
+            false => state.at_once.min(state.handshakes_at_once),
+        };
+        drop(state);
+        self.announce();
+    }
+
+    /// Whoever waits after a failure may try now, one for all, as somebody may have mended it; the waits after it grow on.
+    pub fn try_now(&self) {
+        self.lock().not_before = None;
+        self.announce();
     }
 
     /// Waits for a place.
@@ -181,8 +201,7 @@ impl Permit<'_> {
         }
         state.is_open = true;
         state.successes += 1;
-        if state.successes >= SUCCESSES_FOR_ONE_MORE && state.at_once < self.gate.handshakes_at_once
-        {
+        if state.successes >= SUCCESSES_FOR_ONE_MORE && state.at_once < state.handshakes_at_once {
             state.at_once += 1;
             state.successes = 0;
         }

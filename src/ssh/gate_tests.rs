@@ -234,3 +234,42 @@ async fn a_server_that_is_down_gets_as_many_at_once_as_before_when_it_is_back() 
     let permits = [gate.enter().await, gate.enter().await, gate.enter().await];
     assert!(permits.iter().all(Result::is_ok));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lowered_limit_holds_for_the_next_and_a_raised_one_lets_the_waiting_in() {
+    let gate = Gate::patient(2);
+    gate.enter().await.unwrap().succeeded();
+    let first = gate.enter().await.unwrap();
+    let second = gate.enter().await.unwrap();
+    gate.limit_to(1);
+    drop(first);
+    let third = tokio::time::timeout(Duration::from_secs(3600), gate.enter()).await;
+    assert!(third.is_err(), "one is inside, and one is the limit");
+    let waiting = gate.enter();
+    tokio::pin!(waiting);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), &mut waiting)
+            .await
+            .is_err()
+    );
+    gate.limit_to(2);
+    let third = tokio::time::timeout(Duration::from_secs(1), waiting).await;
+    third.expect("there is room again").unwrap();
+    drop(second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_out_a_refused_login_tries_at_once_when_told_to_and_the_next_wait_is_the_longer_one()
+ {
+    let gate = Gate::patient(4);
+    gate.enter().await.unwrap().failed(&login_error());
+    let telling = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gate.try_now();
+    };
+    let ((permit, waited), ()) = tokio::join!(timed(&gate), telling);
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    permit.failed(&login_error());
+    let (_permit, waited) = timed(&gate).await;
+    assert!(waited > Duration::from_secs(100), "{waited:?}");
+}

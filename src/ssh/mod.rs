@@ -18,7 +18,7 @@ mod stream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use connect::connect;
 pub use error::{Endpoint, Error, KeyProblem, OfferedKey, TcpFailure};
@@ -53,6 +53,37 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// After this long without an answer to something we sent, the peer is dead (`TCP_USER_TIMEOUT`).
     pub dead_after: Duration,
+}
+
+impl PartialEq for Settings {
+    /// By value, the passphrase too: a session stays as it is only where nothing that made it has changed.
+    fn eq(&self, other: &Self) -> bool {
+        // Every field by its name, so that a new one cannot be forgotten here.
+        let Self {
+            address,
+            port,
+            user,
+            private_key,
+            passphrase,
+            agent,
+            known_hosts,
+            host_key,
+            connect_timeout,
+            dead_after,
+        } = self;
+        let passphrase = passphrase.as_ref().map(ExposeSecret::expose_secret);
+        let other_passphrase = other.passphrase.as_ref().map(ExposeSecret::expose_secret);
+        *address == other.address
+            && *port == other.port
+            && *user == other.user
+            && *private_key == other.private_key
+            && passphrase == other_passphrase
+            && *agent == other.agent
+            && *known_hosts == other.known_hosts
+            && *host_key == other.host_key
+            && *connect_timeout == other.connect_timeout
+            && *dead_after == other.dead_after
+    }
 }
 
 /// What is done about host keys. Changed and revoked keys are refused by every policy; there is no "off".

@@ -55,6 +55,8 @@ pub struct Config {
     pub within: Vec<String>,
     /// What stands in the file, and what is to stand there instead: for keys that few tests need.
     pub edits: Vec<(String, String)>,
+    /// Holds the password instead of the environment.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -84,6 +86,7 @@ impl Config {
             sink_lines: Vec::new(),
             within: Vec::new(),
             edits: Vec::new(),
+            password_file: None,
         }
     }
 
@@ -118,7 +121,7 @@ impl Config {
              known_hosts: {}\n{ssh_lines}  kafka: {{consumer_groups: {}}}\n\
              mirror_hosts:\n{}{}\
              journal: {{path: {}}}\n\
-             sinks:\n  elasticsearch:\n    urls: ['{}']\n    index: {}\n    username: {}\n    password_env: LAB_PASSWORD\n{}",
+             sinks:\n  elasticsearch:\n    urls: ['{}']\n    index: {}\n    username: {}\n    {}\n{}",
             self.interval,
             self.describe_timeout,
             self.user,
@@ -131,6 +134,10 @@ impl Config {
             self.elasticsearch_url,
             self.index,
             self.username,
+            match &self.password_file {
+                Some(file) => format!("password_file: {}", file.display()),
+                None => "password_env: LAB_PASSWORD".to_owned(),
+            },
             self.sink_lines
                 .iter()
                 .map(|line| format!("{line}\n"))

@@ -28,6 +28,7 @@ mod network_faults_ssh;
 mod nothing_left;
 mod numbers;
 mod outcomes;
+mod reload;
 mod secrets;
 mod server_faults_ssh;
 mod ssh_faults;

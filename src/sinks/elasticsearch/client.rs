@@ -31,10 +31,27 @@ pub(super) fn build(
     if let Some(validation) = validation(settings, authorities)? {
         builder = builder.cert_validation(validation);
     }
-    let transport = builder
-        .build()
-        .map_err(|error| SettingsError::Client(error.to_string()))?;
+    let transport =
+        builder
+            .build()
+            .map_err(|error| match (innermost(&error), &settings.ca_file) {
+                // Certificates are taken apart only here; nothing else in the settings can fail by now.
+                (why, Some(path)) => SettingsError::CaFile {
+                    path: path.clone(),
+                    why,
+                },
+                (why, None) => SettingsError::Client(why),
+            })?;
     Ok(Client::new(transport))
+}
+
+/// The outer errors only say that something was tried; the innermost is the operating system's or TLS's.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 /// What `ca_file` says now; `None` where there is none, or nobody looks at it.

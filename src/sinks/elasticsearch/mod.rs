@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use elasticsearch::BulkParts;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -31,6 +31,9 @@ use nodes::{Answer, NoAnswer, Nodes};
 /// The mapping with which the index is created where the configuration names no other.
 pub const SHIPPED_MAPPING: &str = include_str!("../../../mappings/consumer_lag.json");
 
+/// The sink's name in the configuration.
+pub const NAME: &str = "elasticsearch";
+
 /// What of a bulk reply is wanted. Without `items.*.status` the stored items would vanish from it and the count be wrong.
 const FILTER_PATH: &[&str] = &[
     "errors",
@@ -42,7 +45,7 @@ const FILTER_PATH: &[&str] = &[
 ];
 
 /// One Elasticsearch cluster and the index written to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// `http://` or `https://` with host and port, a path where a proxy needs one, never user or password.
     pub urls: Vec<String>,
@@ -72,6 +75,29 @@ pub enum Credentials {
     },
     /// The encoded form (base64 of `id:key`), as Kibana shows it.
     ApiKey(SecretString),
+}
+
+impl PartialEq for Credentials {
+    /// By value: a changed password is a changed sink.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (
+                Self::Basic { username, password },
+                Self::Basic {
+                    username: other_username,
+                    password: other_password,
+                },
+            ) => {
+                username == other_username
+                    && password.expose_secret() == other_password.expose_secret()
+            }
+            (Self::ApiKey(key), Self::ApiKey(other)) => {
+                key.expose_secret() == other.expose_secret()
+            }
+            (Self::None | Self::Basic { .. } | Self::ApiKey(_), _) => false,
+        }
+    }
 }
 
 /// Settings that no request can be made with.
@@ -226,7 +252,7 @@ impl Elasticsearch {
 
 impl Sink for Elasticsearch {
     fn name(&self) -> &'static str {
-        "elasticsearch"
+        NAME
     }
 
     async fn prepare(&mut self) -> Result<(), NotReady> {

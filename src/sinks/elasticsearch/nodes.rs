@@ -215,14 +215,9 @@ impl Node {
     }
 
     fn broken(&self, error: &elasticsearch::Error) -> NoAnswer {
-        // The outer errors only say that a request was sent; the innermost is the operating system's or TLS's.
-        let mut innermost: &dyn std::error::Error = error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
         let why = match error.is_timeout() {
             true => "no answer in time".to_owned(),
-            false => innermost.to_string(),
+            false => innermost(error),
         };
         // The words of the TLS library for whatever is wrong with a certificate.
         if why.contains("invalid peer certificate") {
