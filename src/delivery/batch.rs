@@ -90,7 +90,7 @@ impl Batch {
     }
 
     /// Places of the records that still have to be sent.
-    fn pending(&self) -> Vec<usize> {
+    pub(super) fn pending(&self) -> Vec<usize> {
         let pending = |(_, entry): &(usize, &Entry)| matches!(entry.progress, Progress::Pending);
         let places = self.entries.iter().enumerate().filter(pending);
         places.map(|(place, _)| place).collect()
@@ -220,7 +220,7 @@ impl Batch {
             let position = entry.record.position;
             match &entry.progress {
                 Progress::Stored => stored.push(position),
-                Progress::Refused(why) => refused.push((position, why.clone())),
+                Progress::Refused { reason, .. } => refused.push((position, reason.clone())),
                 Progress::Pending | Progress::Letter(_) => {}
             }
         }

@@ -35,7 +35,7 @@ pub async fn resend<S: Sink>(sink: &mut S, letters: Vec<StoredLetter>) -> Resent
     let mut batch = Batch::new(records.collect(), Utc::now());
     let ended = match sink.prepare().await {
         Ok(()) => send(sink, &mut batch).await,
-        Err(NotReady::Retry(reason) | NotReady::Hold(reason)) => Some(reason),
+        Err(NotReady::Retry { why, .. } | NotReady::Hold(why)) => Some(why),
     };
     let (stored, refused) = batch.fates();
     let settled = stored.len() + refused.len() + batch.pending().len();
@@ -64,7 +64,7 @@ async fn send<S: Sink>(sink: &mut S, batch: &mut Batch) -> Option<String> {
 
 async fn pass<S: Sink>(sink: &mut S, batch: &mut Batch) -> Verdict {
     let mut verdict = Verdict::default();
-    let mut parts = vec![batch.pending()];
+    let mut parts = batch.requests(usize::MAX);
     while let Some(part) = parts.pop() {
         if part.is_empty() {
             continue;

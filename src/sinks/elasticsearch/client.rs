@@ -46,7 +46,7 @@ pub(super) fn build(
 }
 
 /// The outer errors only say that something was tried; the innermost is the operating system's or TLS's.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -217,7 +217,7 @@ impl Node {
     fn broken(&self, error: &elasticsearch::Error) -> NoAnswer {
         let why = match error.is_timeout() {
             true => "no answer in time".to_owned(),
-            false => innermost(error),
+            false => client::innermost(error),
         };
         // The words of the TLS library for whatever is wrong with a certificate.
         if why.contains("invalid peer certificate") {
