@@ -17,6 +17,7 @@ mod toxiproxy;
 // What is claimed.
 mod commands;
 mod delivery;
+mod kibana;
 mod nothing_left;
 mod numbers;
 mod outcomes;
