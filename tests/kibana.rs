@@ -44,7 +44,7 @@ pub fn descriptions() -> Vec<Description> {
     };
     vec![
         shipped.clone(),
-        with(|d| d.partitions = 1),
+        with(|d| (d.partitions, d.minutes) = (0, 0)),
         with(|d| d.partitions = 48),
         with(|d| d.index = "kafka-lag-%Y.%m".to_owned()),
         with(|d| d.time_field = "sampled".to_owned()),
@@ -725,7 +725,8 @@ fn an_index_with_a_date_is_found_and_one_that_begins_alike_is_not() {
     };
     // `consumer_lag_old` and `consumer_lag_partitions` would double every number.
     assert_eq!(title("consumer_lag"), "consumer_lag,consumer_lag-*");
-    assert_eq!(title("consumer_lag-%Y.%m"), "consumer_lag-*");
+    assert_eq!(title("consumer_lag-%Y.%m"), "consumer_lag-*.*");
+    assert_eq!(title("%Y-lag"), "*-lag");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub struct Alert {
 
 /// Lag, rounds without numbers, nobody mirroring, silence of all, and silence of each topic that is named.
 pub fn alerts(description: &Description) -> Vec<Alert> {
-    let minutes = description.minutes;
+    let minutes = description.minutes.max(1);
     let limit = description.lag_limit;
     let grouped =
         |fields: [&str; 2]| json!({"groupBy": "top", "termField": fields, "termSize": GROUPS_MAX});
@@ -115,7 +115,7 @@ fn alert(
         "esQuery": json!({"query": query}).to_string(),
         "index": indices,
         "timeField": description.time_field,
-        "timeWindowSize": description.minutes,
+        "timeWindowSize": description.minutes.max(1),
         "timeWindowUnit": "m",
         "size": 10,
         // The window is judged whole each time.

@@ -52,7 +52,6 @@ impl Dashboard {
         json!({
             "id": self.id,
             "type": "dashboard",
-            "managed": false,
             "coreMigrationVersion": CORE_MIGRATION_VERSION,
             "typeMigrationVersion": TYPE_MIGRATION_VERSION,
             "attributes": {

@@ -35,7 +35,6 @@ fn data_view(description: &Description, documents: Documents, name: &str) -> Val
     json!({
         "id": id(documents),
         "type": "index-pattern",
-        "managed": false,
         "coreMigrationVersion": CORE_MIGRATION_VERSION,
         "typeMigrationVersion": TYPE_MIGRATION_VERSION,
         "attributes": {

@@ -39,9 +39,7 @@ pub(super) fn attributes(panel: &Panel, chart: &Chart, data_view: &str, time_fie
 fn visualization(chart: &Chart) -> (&'static str, Value) {
     match chart.shape {
         Shape::Number | Shape::Sum => ("lnsMetric", number(chart)),
-        Shape::Lines | Shape::StackedBars | Shape::Ranking | Shape::FieldBars => {
-            ("lnsXY", axes(chart))
-        }
+        Shape::Lines | Shape::StackedBars | Shape::FieldBars => ("lnsXY", axes(chart)),
         Shape::Table => ("lnsDatatable", table(chart)),
         Shape::HeatMap => ("lnsHeatmap", heat_map(chart)),
     }
@@ -66,9 +64,8 @@ fn number(chart: &Chart) -> Value {
 
 fn axes(chart: &Chart) -> Value {
     let series = match chart.shape {
-        Shape::Lines => "line",
         Shape::StackedBars => "bar_stacked",
-        _ => "bar_horizontal",
+        _ => "line",
     };
     let ids: Vec<&str> = chart.measures.iter().map(|m| m.id.as_str()).collect();
     let mut layer = json!({
@@ -76,8 +73,8 @@ fn axes(chart: &Chart) -> Value {
         "showGridlines": false, "yConfig": colors(&chart.measures),
     });
     for (depth, split) in chart.splits.iter().enumerate() {
-        let is_axis = *split == Split::Time || chart.shape == Shape::Ranking;
-        let role = if is_axis {
+        let is_time = *split == Split::Time;
+        let role = if is_time {
             "xAccessor"
         } else {
             "splitAccessor"

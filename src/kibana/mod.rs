@@ -11,8 +11,9 @@ mod columns;
 mod dashboard;
 mod dashboards;
 mod data_view;
-pub mod grafana;
+mod grafana;
 mod grafana_alerts;
+mod grafana_targets;
 mod lens;
 pub mod panel;
 mod searches;
@@ -23,6 +24,7 @@ use serde_json::Value;
 pub use alerts::{Alert, alerts};
 pub use dashboard::Dashboard;
 pub use dashboards::dashboards;
+pub use grafana::grafana_dashboards;
 pub use grafana_alerts::grafana_alerts;
 pub use panel::Panel;
 
@@ -80,10 +82,21 @@ impl Description {
             panel::Documents::Topics => &self.index,
             panel::Documents::Partitions => &self.partitions_index,
         };
-        match name.split_once('%') {
-            Some((prefix, _)) => format!("{prefix}*"),
-            None => format!("{name},{name}-*"),
+        if !name.contains('%') {
+            return format!("{name},{name}-*");
         }
+        // `%Y` and its like are two characters each.
+        let mut pattern = String::new();
+        let mut rest = name.chars();
+        while let Some(c) = rest.next() {
+            if c == '%' {
+                rest.next();
+                pattern.push('*');
+            } else {
+                pattern.push(c);
+            }
+        }
+        pattern
     }
 }
 

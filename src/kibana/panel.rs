@@ -68,8 +68,6 @@ pub enum Shape {
     Sum,
     Lines,
     StackedBars,
-    /// Bars to the right, one per value of the split.
-    Ranking,
     Table,
     /// A cell per value of the second split and instant; with partition fields instead of a split, a row per field.
     HeatMap,

@@ -100,7 +100,6 @@ fn search(
     json!({
         "id": id,
         "type": "search",
-        "managed": false,
         "coreMigrationVersion": CORE_MIGRATION_VERSION,
         "typeMigrationVersion": TYPE_MIGRATION_VERSION,
         "attributes": {

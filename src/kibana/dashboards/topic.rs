@@ -90,7 +90,7 @@ fn numbers(description: &Description) -> Vec<Panel> {
 /// From `p0`..`pN`.
 fn partition_fields(description: &Description) -> Vec<Panel> {
     let measures = || -> Vec<Measure> {
-        let names = (0..description.partitions).map(|n| format!("p{n}"));
+        let names = (0..description.partitions.max(1)).map(|n| format!("p{n}"));
         names
             .map(|name| Measure::max(&name, &name, &name, Unit::Records))
             .collect()
