@@ -176,6 +176,16 @@ fn the_ids_are_those_of_the_first_version() {
     }
 }
 
+#[test]
+fn the_readme_names_each_rule_with_its_id() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for alert in kibana::alerts(&descriptions()[0]) {
+        let file = format!("| `kibana/alerts/{}.json` |", alert.name);
+        let row = readme.lines().find(|line| line.starts_with(&file)).unwrap();
+        assert!(row.ends_with(&format!("| `{}` |", alert.id)), "{row}");
+    }
+}
+
 /// What an object's content refers to, by the name of the reference.
 fn needed(object: &Value) -> BTreeMap<String, &'static str> {
     let mut needed = BTreeMap::new();

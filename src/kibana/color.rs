@@ -37,6 +37,11 @@ impl Steps {
         Self(vec![(0, Meaning::Fine), (1, Meaning::Lost)])
     }
 
+    /// As `none_is_fine`, but what is fine is left without a colour: in a table of many zeros the others stand out.
+    pub fn some_is_wrong() -> Self {
+        Self(vec![(1, Meaning::Lost)])
+    }
+
     /// None at all is a failure.
     pub fn some_is_fine() -> Self {
         Self(vec![(0, Meaning::Lost), (1, Meaning::Fine)])

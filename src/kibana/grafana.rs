@@ -225,11 +225,14 @@ fn thresholds(measure: &Measure) -> Option<Value> {
     let Color::ByValue(Steps(steps)) = &measure.color else {
         return None;
     };
-    let step = |(at, (from, meaning)): (usize, &(u64, super::panel::Meaning))| {
-        // The first step has no beginning.
-        let value = if at == 0 { Value::Null } else { json!(from) };
-        json!({"color": hex(*meaning), "value": value})
-    };
-    let steps: Vec<Value> = steps.iter().enumerate().map(step).collect();
-    Some(json!({"mode": "absolute", "steps": steps}))
+    // Grafana's first step has no beginning; what lies below the first of ours has no colour.
+    let mut grafana_steps = Vec::new();
+    if steps.first().is_some_and(|(from, _)| *from > 0) {
+        grafana_steps.push(json!({"color": "transparent", "value": null}));
+    }
+    for (from, meaning) in steps {
+        let value = (*from > 0).then_some(from);
+        grafana_steps.push(json!({"color": hex(*meaning), "value": value}));
+    }
+    Some(json!({"mode": "absolute", "steps": grafana_steps}))
 }

@@ -85,7 +85,8 @@ fn axes(chart: &Chart) -> Value {
     json!({
         "preferredSeriesType": series,
         "layers": [layer],
-        "legend": {"isVisible": true, "position": "right", "showSingleSeries": false},
+        // A single host is worth its name, a single measure has it on the axis.
+        "legend": {"isVisible": true, "position": "right", "showSingleSeries": chart.splits.len() > 1},
         "valueLabels": "hide",
         "fittingFunction": "None",
         "axisTitlesVisibilitySettings": {"x": false, "yLeft": true, "yRight": true},
@@ -179,7 +180,7 @@ fn palette(measure: &Measure) -> Option<Value> {
         "type": "palette", "name": "custom",
         "params": {
             "name": "custom", "reverse": false, "rangeType": "number", "progression": "fixed",
-            "rangeMin": 0, "rangeMax": null, "continuity": "above",
+            "rangeMin": begins.clone().next(), "rangeMax": null, "continuity": "above",
             "steps": steps.len(), "maxSteps": 5,
             "colorStops": stops(begins.collect()), "stops": stops(ends.collect()),
         },

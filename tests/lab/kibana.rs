@@ -21,7 +21,7 @@ use crate::sshd::Sshd;
 use crate::{kafka, lab};
 
 /// A few rounds of a real CLI, on two busy cores.
-const ROUNDS_LIMIT: Duration = Duration::from_secs(120);
+const ROUNDS_LIMIT: Duration = Duration::from_secs(240);
 
 const INTERVAL: &str = "5s";
 const INTERVAL_MS: i64 = 5000;

@@ -146,7 +146,7 @@ fn table() -> Panel {
             crate::kibana::panel::Color::Always(Meaning::Fine) => {
                 crate::kibana::panel::Color::Plain
             }
-            _ => crate::kibana::panel::Color::ByValue(Steps::none_is_fine()),
+            _ => crate::kibana::panel::Color::ByValue(Steps::some_is_wrong()),
         };
         measure
     });

@@ -11,7 +11,7 @@ use crate::kibana::panel::{
 
 pub(super) fn overview(description: &Description) -> Dashboard {
     let mut panels = vec![links()];
-    panels.extend(numbers(description));
+    panels.extend(numbers());
     panels.extend(lag(description));
     panels.extend(trouble());
     panels.extend(freshness());
@@ -31,7 +31,7 @@ fn lag_total(description: &Description) -> Measure {
 }
 
 /// Each counts what the last two minutes brought.
-fn numbers(description: &Description) -> Vec<Panel> {
+fn numbers() -> Vec<Panel> {
     let number = |measure| Chart::new(Shape::Number, Vec::new(), vec![measure]).now();
     let with = Measure::unique("topics", "Topics with numbers", "topic")
         .only(Filter::with_numbers())
@@ -46,7 +46,9 @@ fn numbers(description: &Description) -> Vec<Panel> {
         .only(Filter::reached())
         .by_value(Steps::some_is_fine());
     let topics = Split::terms("topic", "Topic", TERMS_MAX, Order::Largest("lag_total"));
-    let sum = Chart::new(Shape::Sum, vec![topics], vec![lag_total(description)]).now();
+    // Without a colour: the limit is that of one topic.
+    let lag = Measure::max("lag_total", "Lag (records)", "lag_total", Unit::Records);
+    let sum = Chart::new(Shape::Sum, vec![topics], vec![lag]).now();
     vec![
         panel(
             "with-numbers",
