@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::aggregation::split_name;
 use super::color::{Steps, hex};
 use super::columns::columns;
-use super::panel::{Chart, Color, Measure, Panel, Shape, Split};
+use super::panel::{Chart, Color, Measure, Operation, Panel, Shape, Split, Unit};
 
 const LAYER: &str = "layer";
 
@@ -99,12 +99,13 @@ fn axes(chart: &Chart) -> Value {
 
 /// With several measures the legend names them, and the axis says what they have in common.
 fn axis_title(chart: &Chart, measure: &Measure) -> String {
-    use super::panel::Unit;
-    match (chart.measures.len(), measure.unit) {
-        (1, _) => measure.label.clone(),
-        (_, Unit::Records) => "Records".to_owned(),
-        (_, Unit::Milliseconds) => "Milliseconds".to_owned(),
-        (_, Unit::Count | Unit::Instant | Unit::Text) => "Rounds".to_owned(),
+    match (chart.measures.len(), &measure.operation, measure.unit) {
+        (1, ..) => measure.label.clone(),
+        (_, Operation::Unique("topic"), _) => "Topics".to_owned(),
+        (_, Operation::Unique(field), _) => format!("Different values of {field}"),
+        (_, _, Unit::Records) => "Records".to_owned(),
+        (_, _, Unit::Milliseconds) => "Milliseconds".to_owned(),
+        (_, _, Unit::Count | Unit::Instant | Unit::Text) => "Rounds".to_owned(),
     }
 }
 
@@ -124,7 +125,7 @@ fn table(chart: &Chart) -> Value {
         .map(|depth| json!({"columnId": split_name(depth), "oneClickFilter": chart.opens_topic && depth == 0}));
     let measures = chart.measures.iter().map(|measure| {
         let mut column = json!({"columnId": measure.id, "alignment": "right"});
-        if measure.unit == super::panel::Unit::Text {
+        if measure.unit == Unit::Text {
             column["alignment"] = json!("left");
         }
         if let Some(palette) = palette(measure) {

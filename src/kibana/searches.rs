@@ -16,47 +16,66 @@ pub(super) const PARTITIONS: &str = "mirrorlag-partitions";
 /// Columns of partitions beyond this would not fit a screen.
 const COLUMNS_MAX: u16 = 64;
 
+struct Search<'a> {
+    id: &'a str,
+    title: &'a str,
+    about: &'a str,
+    documents: Documents,
+    columns: Vec<String>,
+    filter: Option<Filter>,
+}
+
 pub(super) fn searches(description: &Description) -> Vec<Value> {
-    let fixed = ["topic", "mirror_host", "outcome", "lag_total", "lag_max"];
-    let partitions = (0..description.partitions.min(COLUMNS_MAX)).map(|n| format!("p{n}"));
-    let columns: Vec<String> = fixed
-        .map(str::to_owned)
-        .into_iter()
-        .chain(partitions)
-        .collect();
-    let about = "Every document, newest first, with the lag of each partition.";
-    let mut searches = vec![search(
-        description,
-        DOCUMENTS,
-        "documents",
-        about,
-        &columns,
-        None,
-    )];
-
-    let columns = [
-        "topic",
-        "group",
-        "mirror_host",
-        "outcome",
-        "reason",
-        "group_state",
-        "round_ms",
-    ];
-    let about = "Rounds that brought no numbers, newest first, with the reason.";
-    let columns = columns.map(str::to_owned);
-    let filter = Some(Filter::without_numbers());
-    searches.push(search(
-        description,
-        WITHOUT_NUMBERS,
-        "rounds without numbers",
-        about,
-        &columns,
-        filter,
-    ));
-
+    let mut searches = vec![every_document(description), without_numbers()];
     if description.layout == Layout::Both {
-        let columns = [
+        searches.push(partitions());
+    }
+    let objects = searches.iter();
+    objects
+        .map(|search| search.saved_object(&description.time_field))
+        .collect()
+}
+
+fn every_document(description: &Description) -> Search<'static> {
+    let partitions = (0..description.partitions.min(COLUMNS_MAX)).map(|n| format!("p{n}"));
+    let mut columns = owned(&["topic", "mirror_host", "outcome", "lag_total", "lag_max"]);
+    columns.extend(partitions);
+    Search {
+        id: DOCUMENTS,
+        title: "documents",
+        about: "Every document, newest first, with the lag of each partition.",
+        documents: Documents::Topics,
+        columns,
+        filter: None,
+    }
+}
+
+fn without_numbers() -> Search<'static> {
+    Search {
+        id: WITHOUT_NUMBERS,
+        title: "rounds without numbers",
+        about: "Rounds that brought no numbers, newest first, with the reason.",
+        documents: Documents::Topics,
+        columns: owned(&[
+            "topic",
+            "group",
+            "mirror_host",
+            "outcome",
+            "reason",
+            "group_state",
+            "round_ms",
+        ]),
+        filter: Some(Filter::without_numbers()),
+    }
+}
+
+fn partitions() -> Search<'static> {
+    Search {
+        id: PARTITIONS,
+        title: "partitions",
+        about: "Every partition's document, newest first, with its offsets and its consumer.",
+        documents: Documents::Partitions,
+        columns: owned(&[
             "topic",
             "partition",
             "lag",
@@ -65,51 +84,36 @@ pub(super) fn searches(description: &Description) -> Vec<Value> {
             "client_id",
             "consumer_host",
             "outcome",
-        ];
-        let about = "Every partition's document, newest first, with its offsets and its consumer.";
-        let columns = columns.map(str::to_owned);
-        searches.push(search(
-            description,
-            PARTITIONS,
-            "partitions",
-            about,
-            &columns,
-            None,
-        ));
+        ]),
+        filter: None,
     }
-    searches
 }
 
-fn search(
-    description: &Description,
-    id: &str,
-    title: &str,
-    about: &str,
-    columns: &[String],
-    filter: Option<Filter>,
-) -> Value {
-    let documents = match id {
-        PARTITIONS => Documents::Partitions,
-        _ => Documents::Topics,
-    };
-    let reference = "kibanaSavedObjectMeta.searchSourceJSON.index";
-    let query = filter.map(|filter| filter.kuery()).unwrap_or_default();
-    let source = json!({
-        "query": {"query": query, "language": "kuery"}, "filter": [], "indexRefName": reference,
-    });
-    json!({
-        "id": id,
-        "type": "search",
-        "coreMigrationVersion": CORE_MIGRATION_VERSION,
-        "typeMigrationVersion": TYPE_MIGRATION_VERSION,
-        "attributes": {
-            "title": format!("mirrorlag: {title}"),
-            "description": about,
-            "columns": columns,
-            "sort": [[description.time_field, "desc"]],
-            "grid": {}, "hideChart": false, "isTextBasedQuery": false, "timeRestore": false,
-            "kibanaSavedObjectMeta": {"searchSourceJSON": source.to_string()},
-        },
-        "references": [{"type": "index-pattern", "id": data_view::id(documents), "name": reference}],
-    })
+fn owned(columns: &[&str]) -> Vec<String> {
+    columns.iter().map(|&column| column.to_owned()).collect()
+}
+
+impl Search<'_> {
+    fn saved_object(&self, time_field: &str) -> Value {
+        let reference = "kibanaSavedObjectMeta.searchSourceJSON.index";
+        let query = self.filter.as_ref().map(Filter::kuery).unwrap_or_default();
+        let source = json!({
+            "query": {"query": query, "language": "kuery"}, "filter": [], "indexRefName": reference,
+        });
+        json!({
+            "id": self.id,
+            "type": "search",
+            "coreMigrationVersion": CORE_MIGRATION_VERSION,
+            "typeMigrationVersion": TYPE_MIGRATION_VERSION,
+            "attributes": {
+                "title": format!("mirrorlag: {}", self.title),
+                "description": self.about,
+                "columns": self.columns,
+                "sort": [[time_field, "desc"]],
+                "grid": {}, "hideChart": false, "isTextBasedQuery": false, "timeRestore": false,
+                "kibanaSavedObjectMeta": {"searchSourceJSON": source.to_string()},
+            },
+            "references": [{"type": "index-pattern", "id": data_view::id(self.documents), "name": reference}],
+        })
+    }
 }

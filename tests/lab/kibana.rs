@@ -40,6 +40,28 @@ struct Written {
 static WRITTEN: LazyLock<Written> = LazyLock::new(write);
 
 /// A group that moves, a topic that is in no table, a host that nobody reaches, a group that nobody knows, and partitions without a number.
+fn configurations(sshd: &Sshd, group: &str, topics: &[String]) -> [Config; 3] {
+    let mut moving = Config::new("kibana", sshd).with_cli(kafka::VERSION);
+    moving.shape = Shape::Group;
+    moving.group = group.to_owned();
+    moving.topics = topics.to_vec();
+    moving.topics.push("kibana-nowhere".to_owned());
+    moving.second = Some(("127.0.0.1".to_owned(), lab::port("NOBODY")));
+
+    let mut unknown = Config::new("kibana-unknown", sshd).with_cli(kafka::VERSION);
+    unknown.index.clone_from(&moving.index);
+    unknown.group = "nobody-made-this-group".to_owned();
+    unknown.topics = vec!["kibana-of-no-group".to_owned()];
+
+    let mut fresh = Config::new("kibana-fresh", sshd);
+    fresh.index.clone_from(&moving.index);
+    fresh.interval = "3s";
+    fresh.shape = Shape::WholeGroup;
+    fresh.consumer_groups = captured_cli("3.9.1_fresh_mirrormaker");
+    fresh.group = "oasis-group".to_owned();
+    [moving, unknown, fresh]
+}
+
 fn write() -> Written {
     let sshd = Sshd::start("kibana");
     let group = lab::unique("kibana-group");
@@ -50,27 +72,9 @@ fn write() -> Written {
     kafka::produce(&topics[1], 90);
     kafka::commit(&group, &topics, 3);
 
-    let mut moving = Config::new("kibana", &sshd).with_cli(kafka::VERSION);
-    moving.shape = Shape::Group;
-    moving.group = group.clone();
-    moving.topics = topics.clone();
-    moving.topics.push("kibana-nowhere".to_owned());
-    moving.second = Some(("127.0.0.1".to_owned(), lab::port("NOBODY")));
-    let index = moving.index.clone();
-
-    let mut unknown = Config::new("kibana-unknown", &sshd).with_cli(kafka::VERSION);
-    unknown.index.clone_from(&index);
-    unknown.group = "nobody-made-this-group".to_owned();
-    unknown.topics = vec!["kibana-of-no-group".to_owned()];
-
-    let mut fresh = Config::new("kibana-fresh", &sshd);
-    fresh.index.clone_from(&index);
-    fresh.interval = "3s";
-    fresh.shape = Shape::WholeGroup;
-    fresh.consumer_groups = captured_cli("3.9.1_fresh_mirrormaker");
-    fresh.group = "oasis-group".to_owned();
-
-    let mut collectors = [moving.run(), unknown.run(), fresh.run()];
+    let configurations = configurations(&sshd, &group, &topics);
+    let index = configurations[0].index.clone();
+    let mut collectors = configurations.each_ref().map(Config::run);
     let server = Elasticsearch::main();
     lab::eventually("first documents", ROUNDS_LIMIT, || {
         enough(&server, &index, 1)
@@ -85,9 +89,12 @@ fn write() -> Written {
     }
     let table = kafka::describe(&group);
     let orders_lag = table[&topics[0]].values().flatten().sum();
-    let documents = server.documents(&index).expect("documents");
+    let documents = server.documents(&index).expect("documents").into_iter();
     let partitions_index = format!("{index}_partitions");
-    let records = moving.records().into_iter().map(|record| record.body);
+    let records = configurations[0]
+        .records()
+        .into_iter()
+        .map(|record| record.body);
     let partitions: Vec<Value> = records
         .flat_map(|record| partition_documents(&record))
         .collect();
@@ -97,10 +104,7 @@ fn write() -> Written {
         partitions_index,
         topics,
         orders_lag,
-        documents: documents
-            .into_iter()
-            .map(|document| document.source)
-            .collect(),
+        documents: documents.map(|document| document.source).collect(),
         partitions,
     }
 }
@@ -477,69 +481,73 @@ fn the_panels_of_the_partition_layout_bring_the_numbers_of_its_documents() {
     );
 }
 
-/// By hand, so that a mistake which the description and the comparison share is seen.
-#[test]
-fn the_panels_answer_what_an_operator_would_count_by_hand() {
+/// A panel's answer, to be read by hand, so that a mistake which the description and the comparison share is seen.
+fn found(name: &str) -> Tree {
     let written = &*WRITTEN;
     let description = written.description(Layout::Wide);
     let charts: BTreeMap<String, Chart> = charts(kibana::dashboards(&description))
         .into_iter()
         .collect();
-    let found = |name: &str| compare(written, &description, name, &charts[name]);
-    let value = |name: &str| match found(name) {
+    compare(written, &description, name, &charts[name])
+}
+
+fn number(name: &str) -> Found {
+    match found(name) {
         Tree::Values(values) => values.into_values().next().unwrap(),
         Tree::Buckets(_) => panic!("{name}: buckets"),
-    };
-    let rows = |name: &str| match found(name) {
+    }
+}
+
+fn rows(name: &str) -> BTreeMap<String, Tree> {
+    match found(name) {
         Tree::Buckets(rows) => rows,
         Tree::Values(_) => panic!("{name}: no buckets"),
-    };
-    // kibana-orders and -payments, and what the captured table lists.
-    let with_numbers: BTreeSet<&str> = written
-        .documents
-        .iter()
-        .filter(|d| d["outcome"] == "ok")
-        .map(|d| d["topic"].as_str().unwrap())
-        .collect();
+    }
+}
+
+fn row(name: &str, key: &str) -> BTreeMap<String, Found> {
+    match &rows(name)[key] {
+        Tree::Values(values) => values.clone(),
+        Tree::Buckets(_) => panic!("{name}: buckets in {key}"),
+    }
+}
+
+#[test]
+fn the_lag_of_a_topic_is_what_the_cli_says_and_an_unknown_partition_is_counted_as_unknown() {
+    let written = &*WRITTEN;
+    // It only grew, so the largest is the last, which the CLI says too.
+    let top = row("mirrorlag-overview/top-topics", &written.topics[0]);
     assert_eq!(
-        value("mirrorlag-overview/with-numbers"),
-        Found::Number(with_numbers.len() as f64)
+        top["lag_total"],
+        Found::Number(written.orders_lag as f64),
+        "{top:?}"
     );
-    assert!(with_numbers.len() >= 3, "{with_numbers:?}");
-    // mm-2 is reached by nobody.
+    // Of the captured table no partition has a lag: twelve of orders, three of payments, two of silent.
+    assert_eq!(number("mirrorlag-topic/unknown-now"), Found::Number(12.0));
+    let silent = row("mirrorlag-overview/top-topics", "silent");
+    assert_eq!(silent["lag_total"], Found::Nothing, "unknown is never 0");
+    let with_numbers = written.documents.iter().filter(|d| d["outcome"] == "ok");
+    let topics: BTreeSet<&str> = with_numbers.map(|d| d["topic"].as_str().unwrap()).collect();
+    assert_eq!(topics.len(), 5, "{topics:?}");
     assert_eq!(
-        value("mirrorlag-overview/hosts-reached"),
+        number("mirrorlag-overview/with-numbers"),
+        Found::Number(5.0)
+    );
+}
+
+#[test]
+fn who_brought_nothing_is_named_with_the_reason_and_a_host_that_nobody_reached_has_no_contact() {
+    assert_eq!(
+        number("mirrorlag-overview/hosts-reached"),
         Found::Number(1.0)
     );
-    // It only grew, so the largest is the last, which the CLI says too.
-    let orders = &written.topics[0];
-    let top = rows("mirrorlag-overview/top-topics");
-    let Tree::Values(row) = &top[orders] else {
-        panic!("{top:?}");
-    };
-    assert_eq!(
-        row["lag_total"],
-        Found::Number(written.orders_lag as f64),
-        "{row:?}"
-    );
-    // The captured table has partitions without a lag: they are counted, and not one of them is 0.
-    assert!(matches!(value("mirrorlag-topic/unknown-now"), Found::Number(n) if n >= 1.0));
     let reasons = rows("mirrorlag-overview/reasons");
+    assert!(reasons.contains_key("kibana-nowhere"), "{reasons:?}");
+    assert!(reasons.contains_key("kibana-of-no-group"), "{reasons:?}");
+    let lost = row("mirrorlag-overview/hosts", "mm-2");
+    assert_eq!(lost["reached"], Found::Nothing, "{lost:?}");
     assert!(
-        reasons.contains_key("kibana-nowhere") && reasons.contains_key("kibana-of-no-group"),
-        "{reasons:?}"
-    );
-    let hosts = rows("mirrorlag-overview/hosts");
-    let Tree::Values(lost) = &hosts["mm-2"] else {
-        panic!("{hosts:?}");
-    };
-    assert_eq!(
-        lost["reached"],
-        Found::Nothing,
-        "a host that nobody reached has no last contact"
-    );
-    assert!(
-        matches!(lost["lost"], Found::Number(n) if n >= 3.0),
+        matches!(lost["lost"], Found::Number(rounds) if rounds >= 3.0),
         "{lost:?}"
     );
 }
@@ -620,8 +628,8 @@ fn each_rule_fires_for_what_it_is_made_for_and_for_nothing_else() {
     );
 }
 
-/// The groups for which the condition holds.
-fn firing(params: &Value) -> BTreeSet<String> {
+/// The rule's query and groups, without its own condition.
+fn question(params: &Value, fields: &[&str]) -> Value {
     let mut query: Value = serde_json::from_str(params["esQuery"].as_str().unwrap()).unwrap();
     let window = format!(
         "now-{}{}",
@@ -629,17 +637,10 @@ fn firing(params: &Value) -> BTreeSet<String> {
         params["timeWindowUnit"].as_str().unwrap()
     );
     let time = json!({"range": {params["timeField"].as_str().unwrap(): {"gte": window}}});
-    let metric = match params["aggType"].as_str().unwrap() {
+    let mut aggs = match params["aggType"].as_str().unwrap() {
         "count" => json!({}),
         kind => json!({"metric": {kind: {"field": params["aggField"]}}}),
     };
-    let fields: Vec<&str> = params["termField"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let mut aggs = metric;
     for field in fields.iter().rev() {
         let terms = json!({"field": field, "size": params["termSize"]});
         aggs = json!({"group": {"terms": terms, "aggs": aggs}});
@@ -648,30 +649,39 @@ fn firing(params: &Value) -> BTreeSet<String> {
     query["size"] = json!(0);
     query["track_total_hits"] = json!(true);
     query["aggs"] = aggs;
-    let indices: Vec<&str> = params["index"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    let mut answer = ask(&indices.join(","), &query);
+    query
+}
+
+fn holds(params: &Value, bucket: &Value) -> bool {
+    let limit = params["threshold"][0].as_f64().unwrap();
+    let number = match params["aggType"].as_str() {
+        Some("count") => bucket["doc_count"].as_f64(),
+        _ => bucket["metric"]["value"].as_f64(),
+    };
+    match (params["thresholdComparator"].as_str().unwrap(), number) {
+        (">", Some(number)) => number > limit,
+        ("<", Some(number)) => number < limit,
+        (_, None) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The groups for which the condition holds.
+fn firing(params: &Value) -> BTreeSet<String> {
+    let strings = |list: &Value| -> Vec<String> {
+        let list = list.as_array().into_iter().flatten();
+        list.map(|item| item.as_str().unwrap().to_owned()).collect()
+    };
+    let fields = strings(&params["termField"]);
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    let mut answer = ask(
+        &strings(&params["index"]).join(","),
+        &question(params, &fields),
+    );
     let mut whole = answer["aggregations"].take();
     whole["doc_count"] = answer["hits"]["total"]["value"].clone();
-    let limit = params["threshold"][0].as_f64().unwrap();
-    let holds = |bucket: &Value| {
-        let number = match params["aggType"].as_str() {
-            Some("count") => bucket["doc_count"].as_f64(),
-            _ => bucket["metric"]["value"].as_f64(),
-        };
-        match (params["thresholdComparator"].as_str().unwrap(), number) {
-            (">", Some(number)) => number > limit,
-            ("<", Some(number)) => number < limit,
-            (_, None) => false,
-            other => panic!("{other:?}"),
-        }
-    };
     if fields.is_empty() {
-        return holds(&whole)
+        return holds(params, &whole)
             .then(|| "all".to_owned())
             .into_iter()
             .collect();
@@ -679,7 +689,7 @@ fn firing(params: &Value) -> BTreeSet<String> {
     let mut fired = BTreeSet::new();
     for outer in whole["group"]["buckets"].as_array().unwrap() {
         for inner in outer["group"]["buckets"].as_array().unwrap() {
-            if holds(inner) {
+            if holds(params, inner) {
                 let key = [outer, inner].map(|bucket| bucket["key"].as_str().unwrap());
                 fired.insert(key.join("/"));
             }
@@ -781,8 +791,8 @@ fn grafana_answer(written: &Written, description: &Description, target: &Value) 
     ask(&description.index_pattern(Documents::Topics), &body)
 }
 
-fn compare_grafana(written: &Written, chart: &Chart, target: &Value, answer: &Value, title: &str) {
-    let query = target["query"].as_str().unwrap();
+/// The measure that a metric of Grafana asks for.
+fn measure_of<'a>(chart: &'a Chart, metric: &Value, query: &str) -> &'a Measure {
     // The filter of the measures: what stands in the query behind the variables and the filter of the chart.
     let own = |measure: &&Measure| {
         let filters = [chart.filter.as_ref(), measure.filter.as_ref()];
@@ -793,37 +803,33 @@ fn compare_grafana(written: &Written, chart: &Chart, target: &Value, answer: &Va
             .collect();
         query.ends_with(&format!("(mirror_host:$mirror_host){text}"))
     };
-    let documents: Vec<&Value> = written
+    let asks = |measure: &&Measure| match &measure.operation {
+        Operation::Count => metric["type"] == "count",
+        Operation::Newest => metric["type"] == "max" && metric["field"] == "@timestamp",
+        Operation::Max(field) => metric["type"] == "max" && metric["field"] == field.as_str(),
+        Operation::Average(field) => metric["type"] == "avg" && metric["field"] == *field,
+        Operation::Unique(field) => metric["type"] == "cardinality" && metric["field"] == *field,
+        Operation::Last(_) => false,
+    };
+    let found = chart.measures.iter().filter(own).find(asks);
+    found.unwrap_or_else(|| panic!("no measure asks {metric} of {query}"))
+}
+
+fn compare_grafana(written: &Written, chart: &Chart, target: &Value, answer: &Value, title: &str) {
+    let query = target["query"].as_str().unwrap();
+    let documents = written
         .documents
         .iter()
-        .filter(|d| matches(chart.filter.as_ref(), d))
-        .collect();
-    let metrics = target["metrics"].as_array().unwrap();
-    for metric in metrics {
-        let measure = chart
-            .measures
-            .iter()
-            .filter(own)
-            .find(|measure| match &measure.operation {
-                Operation::Count => metric["type"] == "count",
-                Operation::Newest => metric["type"] == "max" && metric["field"] == "@timestamp",
-                Operation::Max(field) => {
-                    metric["type"] == "max" && metric["field"] == field.as_str()
-                }
-                Operation::Average(field) => metric["type"] == "avg" && metric["field"] == *field,
-                Operation::Unique(field) => {
-                    metric["type"] == "cardinality" && metric["field"] == *field
-                }
-                Operation::Last(_) => false,
-            });
-        let measure =
-            measure.unwrap_or_else(|| panic!("{title}: no measure asks {metric} of {query}"));
+        .filter(|d| matches(chart.filter.as_ref(), d));
+    let documents: Vec<&Value> = documents.collect();
+    for metric in target["metrics"].as_array().unwrap() {
+        let measure = measure_of(chart, metric, query);
         // Grafana filters the documents, the panel its measure: the buckets that are left have the same numbers.
-        let filtered: Vec<&Value> = documents
+        let filtered = documents
             .iter()
             .copied()
-            .filter(|d| matches(measure.filter.as_ref(), d))
-            .collect();
+            .filter(|d| matches(measure.filter.as_ref(), d));
+        let filtered: Vec<&Value> = filtered.collect();
         let mut plain = measure.clone();
         plain.filter = None;
         let expected = expected(&filtered, &chart.splits, std::slice::from_ref(&plain));

@@ -4,7 +4,8 @@
 use super::{by_outcome, controls, group_states_over_time, links, outcomes_over_time, panel};
 use crate::kibana::dashboard::Dashboard;
 use crate::kibana::panel::{
-    Chart, Filter, Meaning, Measure, Order, Panel, ROWS_MAX, SERIES_MAX, Shape, Split, Steps, Unit,
+    Chart, Color, Filter, Meaning, Measure, Order, Panel, ROWS_MAX, SERIES_MAX, Shape, Split,
+    Steps, Unit,
 };
 
 pub(super) fn mirrormaker() -> Dashboard {
@@ -143,10 +144,8 @@ fn table() -> Panel {
     let colored = by_outcome(Measure::count).into_iter().map(|mut measure| {
         // In a table the colour is that of the number: any at all is worth a look, but for `ok`.
         measure.color = match measure.color {
-            crate::kibana::panel::Color::Always(Meaning::Fine) => {
-                crate::kibana::panel::Color::Plain
-            }
-            _ => crate::kibana::panel::Color::ByValue(Steps::some_is_wrong()),
+            Color::Always(Meaning::Fine) => Color::Plain,
+            _ => Color::ByValue(Steps::some_is_wrong()),
         };
         measure
     });
