@@ -17,6 +17,9 @@ pub mod sinks;
 // Journal to sink: batches, retries, holds, dead letters.
 pub mod delivery;
 
+// What Kibana and Grafana import, and what each panel asks.
+pub mod kibana;
+
 // YAML into the settings of every room.
 pub mod config;
 // A MirrorMaker fleet behind a real SSH server in this process.

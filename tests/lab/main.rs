@@ -21,6 +21,7 @@ mod commands;
 mod delivery;
 mod describe_faults;
 mod elasticsearch_faults;
+mod kibana;
 mod letters;
 mod login_faults_as_root;
 mod network_faults_elasticsearch;

@@ -1,0 +1,158 @@
+//! In: limits and topics. Out: rules for Kibana's `POST /api/alerting/rule/<id>`, one body each.
+//! Never: adds an action: whom to tell is the operator's.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Description;
+use super::panel::{Documents, Filter};
+
+/// The most groups that Kibana lets a rule watch.
+const GROUPS_MAX: u16 = 1000;
+
+/// Rounds that may fail in the window before somebody is told: a single one comes and goes.
+const ROUNDS_MAX: u16 = 2;
+
+/// One rule: where it is created and with what.
+#[derive(Debug, Clone)]
+pub struct Alert {
+    /// The stem of its file.
+    pub name: String,
+    /// A UUID, fixed by the name: a second creation is refused as a conflict, and changes nothing.
+    pub id: String,
+    pub body: Value,
+}
+
+/// Lag, rounds without numbers, nobody mirroring, silence of all, and silence of each topic that is named.
+pub fn alerts(description: &Description) -> Vec<Alert> {
+    let minutes = description.minutes.max(1);
+    let limit = description.lag_limit;
+    let grouped =
+        |fields: [&str; 2]| json!({"groupBy": "top", "termField": fields, "termSize": GROUPS_MAX});
+    let per_topic = || grouped(["topic", "mirror_host"]);
+    let all = json!({"groupBy": "all"});
+    let has_lag = json!({"exists": {"field": "lag_total"}});
+    let mut alerts = vec![
+        alert(
+            description,
+            "lag",
+            &format!("lag of a topic over {limit} records for {minutes} minutes"),
+            has_lag,
+            // The smallest lag of the window: a sawtooth that comes down between two commits is no alarm.
+            &json!({"aggType": "min", "aggField": "lag_total", "thresholdComparator": ">", "threshold": [limit]}),
+            &per_topic(),
+        ),
+        alert(
+            description,
+            "outcome",
+            &format!("a topic without numbers more than {ROUNDS_MAX} times in {minutes} minutes"),
+            query(&Filter::without_numbers()),
+            &more_than_rounds(),
+            &per_topic(),
+        ),
+        alert(
+            description,
+            "nobody-mirrors",
+            &format!(
+                "a group without active members more than {ROUNDS_MAX} times in {minutes} minutes"
+            ),
+            query(&Filter::is("group_state", "empty")),
+            &more_than_rounds(),
+            &grouped(["group", "mirror_host"]),
+        ),
+        alert(
+            description,
+            "silence",
+            &format!("no document at all for {minutes} minutes"),
+            json!({"match_all": {}}),
+            &none(),
+            &all,
+        ),
+    ];
+    // A rule that groups by topic sees the topics that are there: that one is missing takes a rule which knows its name.
+    for topic in &description.topics {
+        let is_topic = query(&Filter::is("topic", topic));
+        let title = format!("no document of {topic} for {minutes} minutes");
+        alerts.push(alert(
+            description,
+            &format!("silence-{topic}"),
+            &title,
+            is_topic,
+            &none(),
+            &all,
+        ));
+    }
+    alerts
+}
+
+fn more_than_rounds() -> Value {
+    json!({"aggType": "count", "thresholdComparator": ">", "threshold": [ROUNDS_MAX]})
+}
+
+fn none() -> Value {
+    json!({"aggType": "count", "thresholdComparator": "<", "threshold": [1]})
+}
+
+fn query(filter: &Filter) -> Value {
+    match filter {
+        Filter::Is(field, value) => json!({"term": {*field: value}}),
+        Filter::IsNot(field, value) => json!({"bool": {"must_not": {"term": {*field: value}}}}),
+    }
+}
+
+fn alert(
+    description: &Description,
+    name: &str,
+    title: &str,
+    query: Value,
+    condition: &Value,
+    groups: &Value,
+) -> Alert {
+    let pattern = description.index_pattern(Documents::Topics);
+    let indices: Vec<&str> = pattern.split(',').collect();
+    let mut params = json!({
+        "searchType": "esQuery",
+        "esQuery": json!({"query": query}).to_string(),
+        "index": indices,
+        "timeField": description.time_field,
+        "timeWindowSize": description.minutes.max(1),
+        "timeWindowUnit": "m",
+        "size": 10,
+        // The window is judged whole each time.
+        "excludeHitsFromPreviousRun": false,
+    });
+    for part in [condition, groups] {
+        if let (Value::Object(params), Value::Object(part)) = (&mut params, part) {
+            params.extend(part.clone());
+        }
+    }
+    Alert {
+        name: name.to_owned(),
+        id: uuid(name),
+        body: json!({
+            "name": format!("mirrorlag: {title}"),
+            "tags": ["mirrorlag"],
+            "consumer": "stackAlerts",
+            "rule_type_id": ".es-query",
+            "schedule": {"interval": "1m"},
+            "enabled": true,
+            "params": params,
+            "actions": [],
+        }),
+    }
+}
+
+/// Kibana wants a UUID of version 4; this one is made of the name.
+fn uuid(name: &str) -> String {
+    let digest = Sha256::digest(format!("mirrorlag alert {name}"));
+    let mut hex: String = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    hex.replace_range(12..13, "4");
+    hex.replace_range(16..17, "8");
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32];
+    let parts: Vec<&str> = parts.into_iter().filter_map(|part| hex.get(part)).collect();
+    parts.join("-")
+}
