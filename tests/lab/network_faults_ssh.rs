@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::collector::Record;
 use crate::sshd::Sshd;
 use crate::toxiproxy::{Toxiproxy, Way};
 use crate::two_hosts::{SUFFERING, TICKS_OF_A_FAULT, TwoHosts, of_host};
@@ -65,18 +66,21 @@ fn a_reset_in_the_middle_of_a_row_costs_one_round_and_no_tick() {
         proxy.heal();
         proxy.close_by_reset();
         hosts.until("the rounds that were cut", |documents| {
-            let reset = documents.iter().filter(|document| {
+            // One that was made while the toxics changed is closed without a reset.
+            let cut = documents.iter().filter(|document| {
                 let reason = document.text("reason");
-                reason == "connection lost: reset by the peer"
-                    && document.source["round_ms"].is_u64()
+                reason.starts_with("connection lost: ") && document.source["round_ms"].is_u64()
             });
-            reset.count() >= 2 * resets
+            cut.count() >= 2 * resets
         });
     }
     hosts.until_all_are_ok();
     hosts.healthy_ticks(5);
     let records = hosts.end_after(3, collector);
     let suffering = of_host(&records, SUFFERING);
+    let is_reset =
+        |record: &&&Record| record.body["reason"] == "connection lost: reset by the peer";
+    assert!(suffering.iter().filter(is_reset).count() >= 2);
     for topic in &hosts.config.topics {
         let outcomes = suffering.iter().filter(|r| r.body["topic"] == **topic);
         let outcomes: Vec<_> = outcomes
@@ -101,7 +105,7 @@ fn a_black_hole_is_noticed_and_left_again_without_help() {
     for way in [Way::Upstream, Way::Downstream] {
         proxy.add("timeout", way, json!({"timeout": 0}));
     }
-    hosts.until_latest("timeout", "no answer from the mirror host");
+    hosts.until_some("timeout", "no answer from the mirror host");
     hosts.until_latest("ssh_error", "no ssh banner");
     hosts.healthy_ticks(TICKS_OF_A_FAULT);
     proxy.heal();
@@ -153,7 +157,7 @@ fn one_byte_per_second_ends_the_round_as_timeout_and_frees_the_host() {
     hosts.until_all_are_ok();
     let trickle = json!({"average_size": 1, "size_variation": 0, "delay": 1_000_000});
     proxy.add("slicer", Way::Downstream, trickle);
-    hosts.until_latest("timeout", "no answer from the mirror host");
+    hosts.until_some("timeout", "no answer from the mirror host");
     hosts.until_latest("ssh_error", "");
     hosts.healthy_ticks(TICKS_OF_A_FAULT);
     lab::eventually("the loops given up are gone", SEEN_LIMIT, || {

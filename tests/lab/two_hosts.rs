@@ -74,6 +74,16 @@ impl TwoHosts {
         documents[documents.len() - 1].clone()
     }
 
+    /// Waits until some document of the suffering host has that outcome and those words in its reason.
+    #[track_caller]
+    pub fn until_some(&self, outcome: &str, words: &str) {
+        self.until(&format!("{outcome} {words}"), |documents| {
+            documents.iter().any(|document| {
+                document.text("outcome") == outcome && document.text("reason").contains(words)
+            })
+        });
+    }
+
     /// Waits until every series of both hosts has brought numbers last.
     #[track_caller]
     pub fn until_all_are_ok(&self) {
@@ -189,7 +199,7 @@ fn assert_undisturbed(records: &[Record]) {
 
 /// A topic's numbers never change in the recorded table, so whatever is not the same everywhere is wrong; without a table there are none.
 #[track_caller]
-fn assert_only_true_numbers(records: &[Record]) {
+pub fn assert_only_true_numbers(records: &[Record]) {
     let healthy = of_host(records, HEALTHY);
     for record in of_host(records, SUFFERING) {
         let topic = &record.body["topic"];
