@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::collector::Record;
 use crate::sshd::Sshd;
 use crate::toxiproxy::{Toxiproxy, Way};
 use crate::two_hosts::{SUFFERING, TICKS_OF_A_FAULT, TwoHosts, of_host};
@@ -62,14 +61,13 @@ fn a_reset_in_the_middle_of_a_row_costs_one_round_and_no_tick() {
             lab::claim(torn.count() == 2 * resets, files)
         });
         fs::remove_file(&tear).expect("the file");
-        proxy.add("timeout", Way::Upstream, json!({"timeout": 1}));
-        proxy.heal();
-        proxy.close_by_reset();
+        proxy.switch_off();
+        proxy.switch_on();
         hosts.until("the rounds that were cut", |documents| {
-            // One that was made while the toxics changed is closed without a reset.
             let cut = documents.iter().filter(|document| {
                 let reason = document.text("reason");
-                reason.starts_with("connection lost: ") && document.source["round_ms"].is_u64()
+                reason == "connection lost: reset by the peer"
+                    && document.source["round_ms"].is_u64()
             });
             cut.count() >= 2 * resets
         });
@@ -78,9 +76,6 @@ fn a_reset_in_the_middle_of_a_row_costs_one_round_and_no_tick() {
     hosts.healthy_ticks(5);
     let records = hosts.end_after(3, collector);
     let suffering = of_host(&records, SUFFERING);
-    let is_reset =
-        |record: &&&Record| record.body["reason"] == "connection lost: reset by the peer";
-    assert!(suffering.iter().filter(is_reset).count() >= 2);
     for topic in &hosts.config.topics {
         let outcomes = suffering.iter().filter(|r| r.body["topic"] == **topic);
         let outcomes: Vec<_> = outcomes
@@ -88,8 +83,8 @@ fn a_reset_in_the_middle_of_a_row_costs_one_round_and_no_tick() {
             .skip_while(|outcome| *outcome != "ok")
             .collect();
         let longest = outcomes.split(|outcome| *outcome == "ok").map(<[_]>::len);
-        // One round is lost; on a busy machine the next tick may come before the new login.
-        assert!(longest.max() <= Some(3), "{topic}: {outcomes:?}");
+        // One round is lost, and those until the proxy listens again and the gate's second jitter is over.
+        assert!(longest.max() <= Some(5), "{topic}: {outcomes:?}");
     }
 }
 

@@ -34,7 +34,7 @@ const MEMORY_MAX_KIB: u64 = 160 * 1024;
 
 pub struct TwoHosts {
     pub config: Config,
-    pub healthy: Sshd,
+    healthy: Sshd,
 }
 
 impl TwoHosts {
@@ -131,6 +131,7 @@ impl TwoHosts {
         println!("peak {peak} KiB");
         crate::delivery::assert_index_equals_journal(&self.config, &Elasticsearch::main());
         crate::delivery::assert_no_tick_is_missing(&self.config, 1000);
+        self.healthy.no_process_left_within(Duration::from_secs(60));
         let records = self.config.records();
         assert_undisturbed(&records);
         assert_only_true_numbers(&records);
