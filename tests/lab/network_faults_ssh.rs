@@ -61,16 +61,15 @@ fn a_reset_in_the_middle_of_a_row_costs_one_round_and_no_tick() {
             lab::claim(torn.count() == 2 * resets, files)
         });
         fs::remove_file(&tear).expect("the file");
-        proxy.add("timeout", Way::Upstream, json!({"timeout": 1}));
-        proxy.heal();
-        proxy.close_by_reset();
+        proxy.switch_off();
+        proxy.switch_on();
         hosts.until("the rounds that were cut", |documents| {
-            let reset = documents.iter().filter(|document| {
+            let cut = documents.iter().filter(|document| {
                 let reason = document.text("reason");
                 reason == "connection lost: reset by the peer"
                     && document.source["round_ms"].is_u64()
             });
-            reset.count() >= 2 * resets
+            cut.count() >= 2 * resets
         });
     }
     hosts.until_all_are_ok();
@@ -84,8 +83,8 @@ fn a_reset_in_the_middle_of_a_row_costs_one_round_and_no_tick() {
             .skip_while(|outcome| *outcome != "ok")
             .collect();
         let longest = outcomes.split(|outcome| *outcome == "ok").map(<[_]>::len);
-        // One round is lost; on a busy machine the next tick may come before the new login.
-        assert!(longest.max() <= Some(3), "{topic}: {outcomes:?}");
+        // One round is lost, and those until the proxy listens again and the gate's second jitter is over.
+        assert!(longest.max() <= Some(5), "{topic}: {outcomes:?}");
     }
 }
 
@@ -101,7 +100,7 @@ fn a_black_hole_is_noticed_and_left_again_without_help() {
     for way in [Way::Upstream, Way::Downstream] {
         proxy.add("timeout", way, json!({"timeout": 0}));
     }
-    hosts.until_latest("timeout", "no answer from the mirror host");
+    hosts.until_some("timeout", "no answer from the mirror host");
     hosts.until_latest("ssh_error", "no ssh banner");
     hosts.healthy_ticks(TICKS_OF_A_FAULT);
     proxy.heal();
@@ -153,7 +152,7 @@ fn one_byte_per_second_ends_the_round_as_timeout_and_frees_the_host() {
     hosts.until_all_are_ok();
     let trickle = json!({"average_size": 1, "size_variation": 0, "delay": 1_000_000});
     proxy.add("slicer", Way::Downstream, trickle);
-    hosts.until_latest("timeout", "no answer from the mirror host");
+    hosts.until_some("timeout", "no answer from the mirror host");
     hosts.until_latest("ssh_error", "");
     hosts.healthy_ticks(TICKS_OF_A_FAULT);
     lab::eventually("the loops given up are gone", SEEN_LIMIT, || {

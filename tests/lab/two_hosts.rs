@@ -34,7 +34,7 @@ const MEMORY_MAX_KIB: u64 = 160 * 1024;
 
 pub struct TwoHosts {
     pub config: Config,
-    pub healthy: Sshd,
+    healthy: Sshd,
 }
 
 impl TwoHosts {
@@ -72,6 +72,16 @@ impl TwoHosts {
             })
         });
         documents[documents.len() - 1].clone()
+    }
+
+    /// Waits until some document of the suffering host has that outcome and those words in its reason.
+    #[track_caller]
+    pub fn until_some(&self, outcome: &str, words: &str) {
+        self.until(&format!("{outcome} {words}"), |documents| {
+            documents.iter().any(|document| {
+                document.text("outcome") == outcome && document.text("reason").contains(words)
+            })
+        });
     }
 
     /// Waits until every series of both hosts has brought numbers last.
@@ -121,6 +131,7 @@ impl TwoHosts {
         println!("peak {peak} KiB");
         crate::delivery::assert_index_equals_journal(&self.config, &Elasticsearch::main());
         crate::delivery::assert_no_tick_is_missing(&self.config, 1000);
+        self.healthy.no_process_left_within(Duration::from_secs(60));
         let records = self.config.records();
         assert_undisturbed(&records);
         assert_only_true_numbers(&records);
@@ -189,7 +200,7 @@ fn assert_undisturbed(records: &[Record]) {
 
 /// A topic's numbers never change in the recorded table, so whatever is not the same everywhere is wrong; without a table there are none.
 #[track_caller]
-fn assert_only_true_numbers(records: &[Record]) {
+pub fn assert_only_true_numbers(records: &[Record]) {
     let healthy = of_host(records, HEALTHY);
     for record in of_host(records, SUFFERING) {
         let topic = &record.body["topic"];
