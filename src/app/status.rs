@@ -126,7 +126,10 @@ fn judge(
     let run = run(note.as_ref(), holder);
     let said = note.as_ref().zip(holder);
     // The notes of an earlier process say nothing of the one that is alive.
-    let said = said.filter(|(note, holder)| holder.pid.is_none_or(|pid| pid == note.pid));
+    let said = said.filter(|(note, holder)| {
+        // A process that starts has the lock a moment before it has written its id over that of the one before.
+        note.stopped_at.is_none() && holder.pid.is_none_or(|pid| pid == note.pid)
+    });
     let is_current = said.is_some();
     let file = run.configuration.as_deref().or(config);
     let mut judge = Judge {

@@ -190,6 +190,12 @@ fn a_run_that_is_alive_and_notes_nothing_is_unhealthy() {
     scene.source.connected_since = None;
     scene.sink.phase = PhaseWord::Holding;
     assert!(scene.problem().starts_with("run: it has noted nothing yet"));
+    // A process that starts has the lock a moment before it has written its id over that of the one before.
+    let mut scene = Scene::healthy();
+    let mut run = run_note();
+    run.stopped_at = Some(ago(1));
+    scene.run = Some(run);
+    assert!(scene.problem().starts_with("run: it has noted nothing yet"));
     let mut scene = Scene::healthy();
     scene.holder = Some(Holder { pid: None });
     assert!(
