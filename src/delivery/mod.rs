@@ -29,8 +29,8 @@ pub struct Limits {
     pub records_max: usize,
     /// Bytes of the records of one batch: below the 1 MiB that proxies often allow, before documents are made of them.
     pub bytes_max: usize,
-    /// A batch that is not full closes this long after the one before it: at once where that was long ago, so that a quiet fleet's
-    /// documents are fresh and a busy one's go out together.
+    /// No record waits longer for company. Within this time `BATCHES_PER_FLUSH` batches go out that are not full: at once after a
+    /// quiet time, evenly spread on a busy fleet.
     pub flush_after: Duration,
     /// First and longest wait between attempts that fail by something that passes.
     pub retry: (Duration, Duration),
@@ -39,6 +39,9 @@ pub struct Limits {
     /// Time that a request under way has to end after the signal to stop.
     pub stop_grace: Duration,
 }
+
+/// Topics of one tick come in a few commits of the journal, one close behind the other: each of those may go out at once.
+const BATCHES_PER_FLUSH: u32 = 4;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -73,7 +76,7 @@ pub async fn run<S: Sink>(
         stop,
         is_prepared: false,
         may_have_more: true,
-        closed_at: None,
+        pace: Pace::default(),
     };
     delivery.run().await;
 }
@@ -90,8 +93,7 @@ struct Delivery<S> {
     is_prepared: bool,
     /// The last batch was full: the next one need not wait for company.
     may_have_more: bool,
-    /// When the last batch was closed; `None` before the first.
-    closed_at: Option<Instant>,
+    pace: Pace,
 }
 
 /// Why a delivery stops working on a batch.
@@ -113,7 +115,7 @@ impl<S: Sink> Delivery<S> {
                 }
                 continue;
             };
-            self.closed_at = Some(Instant::now());
+            self.pace.closed(Instant::now(), self.limits.flush_after);
             let is_settled = self.settle(&mut batch, &mut position).await;
             if self.stop.is_cancelled() && !is_settled {
                 return;
@@ -139,19 +141,19 @@ impl<S: Sink> Delivery<S> {
         }
     }
 
-    /// Waits until a batch may close: it is full, or the one before it is long ago, or `stop`.
+    /// Waits until a batch may close: it is full, or the pace allows one that is not, or `stop`.
     async fn next_records(&mut self, position: Position) {
         let mut head = self.journal.head();
         let full = position + self.limits.records_max as u64;
         let (stop, flush_after) = (self.stop.clone(), self.limits.flush_after);
-        let closed_at = self.closed_at;
+        let pace = self.pace;
         let may_have_more = std::mem::take(&mut self.may_have_more);
         let filled = async {
             // The journal that closed announces nothing more; `read` finds that out.
             if head.wait_for(|head| *head > position).await.is_err() || may_have_more {
                 return;
             }
-            let closes_at = closes_at(closed_at, Instant::now(), flush_after);
+            let closes_at = pace.closes_at(Instant::now(), flush_after);
             let _closed = timeout_at(closes_at, head.wait_for(|head| *head >= full)).await;
         };
         stop.run_until_cancelled(filled).await;
@@ -330,9 +332,27 @@ impl<S: Sink> Delivery<S> {
     }
 }
 
-/// When a batch that is not full closes whose first record was there at `now`.
-fn closes_at(before: Option<Instant>, now: Instant, flush_after: Duration) -> Instant {
-    before.map_or(now, |before| now.max(before + flush_after))
+/// How soon a batch that is not full may follow those before it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    /// When the batches so far would have gone out, evenly spread; `None` before the first.
+    spread_to: Option<Instant>,
+}
+
+impl Pace {
+    /// When a batch closes whose first record was there at `now`.
+    fn closes_at(self, now: Instant, flush_after: Duration) -> Instant {
+        let ahead = flush_after - flush_after / BATCHES_PER_FLUSH;
+        let earliest = self.spread_to.and_then(|to| to.checked_sub(ahead));
+        earliest.map_or(now, |earliest| now.max(earliest))
+    }
+
+    fn closed(&mut self, now: Instant, flush_after: Duration) {
+        let from = self.spread_to.map_or(now, |to| now.max(to));
+        let spread_to = from + flush_after / BATCHES_PER_FLUSH;
+        // Full batches go out as they come; they keep the next small one from nothing longer than this.
+        self.spread_to = Some(spread_to.min(now + flush_after));
+    }
 }
 
 #[cfg(test)]
@@ -340,14 +360,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_closes_at_once_after_a_quiet_time_and_waits_for_company_behind_another() {
-        let (second, now) = (Duration::from_secs(1), Instant::now());
-        assert_eq!(closes_at(None, now, second), now);
-        assert_eq!(closes_at(Some(now - 5 * second), now, second), now);
-        assert_eq!(
-            closes_at(Some(now - second / 4), now, second),
-            now + second * 3 / 4
-        );
-        assert_eq!(closes_at(Some(now), now, second), now + second);
+    fn after_a_quiet_time_batches_close_at_once_and_a_busy_fleet_has_them_evenly_spread() {
+        let (flush_after, start) = (Duration::from_secs(1), Instant::now());
+        let mut pace = Pace::default();
+        let mut closed = Vec::new();
+        for _ in 0..8 {
+            let now = closed.last().copied().unwrap_or(start);
+            let at = pace.closes_at(now, flush_after);
+            pace.closed(at, flush_after);
+            closed.push(at);
+        }
+        let ms: Vec<u128> = closed.iter().map(|at| (*at - start).as_millis()).collect();
+        assert_eq!(ms, [0, 0, 0, 0, 250, 500, 750, 1000]);
+        let later = start + 5 * flush_after;
+        assert_eq!(pace.closes_at(later, flush_after), later);
+    }
+
+    #[test]
+    fn no_record_waits_longer_than_a_flush() {
+        let (flush_after, now) = (Duration::from_secs(1), Instant::now());
+        let mut pace = Pace::default();
+        for _ in 0..100 {
+            // Full batches do not wait for the pace.
+            pace.closed(now, flush_after);
+        }
+        assert!(pace.closes_at(now, flush_after) <= now + flush_after);
     }
 }
