@@ -95,6 +95,7 @@ impl Pipeline {
     pub async fn run_until(self, stop: CancellationToken) {
         let counts = self.collector.counts();
         let mut before = Tally::default();
+        let mut is_untrimmed = false;
         let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(minutes.tick()).await.is_some() {
@@ -105,20 +106,29 @@ impl Pipeline {
             for status in &self.statuses {
                 status.log_summary(head);
             }
-            self.trim_journal().await;
+            is_untrimmed = !self.trim_journal(is_untrimmed).await;
         }
         self.finish().await;
     }
 
-    async fn trim_journal(&self) {
+    /// Returns whether it could be done; that it cannot is said when it begins (`was_untrimmed`).
+    async fn trim_journal(&self, was_untrimmed: bool) -> bool {
         match self.journal.retain(Utc::now()).await {
             Ok(dropped) if dropped.unread > 0 => tracing::error!(
                 records = dropped.unread,
                 "records that a sink has not had were dropped: the journal is at its bytes_max; mend the sink or raise journal.bytes_max"
             ),
             Ok(_) => {}
-            Err(error) => tracing::error!(%error, "the journal cannot be trimmed"),
+            Err(error) if was_untrimmed => {
+                tracing::debug!(%error, "the journal still cannot be trimmed");
+                return false;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be trimmed; it is tried each minute");
+                return false;
+            }
         }
+        true
     }
 
     async fn finish(mut self) {

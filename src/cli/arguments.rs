@@ -66,7 +66,7 @@ pub enum Command {
     #[command(
         after_help = "Exit codes: 0 stopped as told, 2 the configuration is wrong, 3 could not start, 130 told twice to stop."
     )]
-    Run(File),
+    Run(Run),
 
     /// Prove every link from the configuration to the index, one line each, with the mend
     ///
@@ -101,6 +101,20 @@ pub enum Command {
     ///
     /// To read it: mirrorlag man | man -l -
     Man,
+}
+
+/// What `run` is told beside the configuration.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub file: File,
+
+    /// Move a damaged journal aside and begin a new one
+    ///
+    /// Its files get the name they have with .damaged-<UTC time> behind it; nothing is deleted. A sound journal, or one that
+    /// another process has open, stays where it is, and nothing is started.
+    #[arg(long)]
+    pub journal_reset: bool,
 }
 
 /// The configuration to work with.

@@ -30,7 +30,13 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(&arguments);
     let exit = match &arguments.command {
-        Command::Run(file) => with_config(&file.config, |loaded| {
+        Command::Run(arguments) => with_config(&arguments.file.config, |loaded| {
+            if arguments.journal_reset
+                && let Err(error) = app::reset_journal(&loaded.config)
+            {
+                complain(error);
+                return Exit::NotStarted;
+            }
             with_runtime(|stop| run(loaded, stop))
         }),
         Command::Check(file) => with_config(&file.config, |loaded| {

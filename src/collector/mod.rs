@@ -2,9 +2,11 @@
 //! Never: knows a sink, runs two describes of one source at once.
 
 mod counts;
+mod held;
 mod link;
 mod memory;
 mod once;
+mod queue;
 mod round;
 mod schedule;
 mod source;
@@ -20,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::counts::{Counts, Tally};
 pub use self::once::{Answer, once};
 
+use self::held::Held;
 use self::link::HostShares;
 use self::memory::Memory;
 use self::source::Source;
@@ -68,6 +71,7 @@ pub enum Topics {
 pub struct Collector {
     tasks: JoinSet<()>,
     counts: Arc<Counts>,
+    held: Arc<Held>,
 }
 
 impl Collector {
@@ -81,15 +85,21 @@ impl Collector {
         stop: &CancellationToken,
     ) -> Result<Self, journal::Error> {
         let counts = Arc::new(Counts::default());
+        let held = Arc::new(Held::new(held::Limits::default(), counts.clone()));
         let mut shares = HostShares::default();
         let mut tasks = JoinSet::new();
         for settings in sources {
             let memory = remember(&settings.name, journal).await?;
             let share = shares.of(&settings.mirror_host, ssh::Gate::patient);
-            let source = Source::new(settings, share, journal.clone(), counts.clone(), memory);
+            let (journal, counts) = (journal.clone(), counts.clone());
+            let source = Source::new(settings, share, journal, counts, held.clone(), memory);
             tasks.spawn(source.run(stop.clone()));
         }
-        Ok(Self { tasks, counts })
+        Ok(Self {
+            tasks,
+            counts,
+            held,
+        })
     }
 
     /// What was done so far.
@@ -97,9 +107,16 @@ impl Collector {
         self.counts.clone()
     }
 
-    /// Returns when every source has stopped and its samples are in the journal.
+    /// Returns when every source has stopped and its samples are in the journal, or the journal refused them once more.
     pub async fn finish(mut self) {
         while self.tasks.join_next().await.is_some() {}
+        let samples = self.held.take_given_up();
+        if samples > 0 {
+            tracing::error!(
+                samples,
+                "samples that only memory held were given up at the end: the journal did not take them"
+            );
+        }
     }
 }
 

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::counts::Counts;
+use super::held::Held;
 use super::link::{Error, HostShare, Link, RoundEnd};
 use super::memory::Memory;
 use super::round::{Round, listed, samples};
 use super::schedule::{Schedule, Tick, UsedTicks};
-use super::topic::{Due, TopicTask};
+use super::topic::TopicTask;
 use super::{SourceSettings, Topics};
 use crate::backoff::Backoff;
 use crate::journal::{Journal, Mark};
@@ -33,6 +35,7 @@ pub(super) struct Source {
     share: HostShare,
     journal: Journal,
     counts: Arc<Counts>,
+    held: Arc<Held>,
     schedule: Schedule,
     memory: Memory,
     topics: BTreeMap<String, TopicTask>,
@@ -68,6 +71,7 @@ impl Source {
         share: HostShare,
         journal: Journal,
         counts: Arc<Counts>,
+        held: Arc<Held>,
         memory: Memory,
     ) -> Self {
         let settings = Arc::new(settings);
@@ -79,6 +83,7 @@ impl Source {
             share,
             journal,
             counts,
+            held,
             memory,
             topics: BTreeMap::new(),
             link,
@@ -104,9 +109,9 @@ impl Source {
         if let Connection::Up(link) = self.link {
             link.close().await;
         }
-        for (_, topic) in self.topics {
-            topic.finish().await;
-        }
+        // All at once: on a full disk each has its last attempt.
+        let mut ending: JoinSet<()> = self.topics.into_values().map(TopicTask::finish).collect();
+        while ending.join_next().await.is_some() {}
     }
 
     /// Waits for the next tick; the connection is kept, lost and opened meanwhile.
@@ -214,14 +219,10 @@ impl Source {
         let mut mark = self.mark();
         for sample in samples(&self.settings, tick, &description, &topics, round_ms) {
             let task = self.topics.entry(sample.topic.clone()).or_insert_with(|| {
-                TopicTask::start(self.name.clone(), self.journal.clone(), self.counts.clone())
+                let (journal, counts) = (self.journal.clone(), self.counts.clone());
+                TopicTask::start(self.name.clone(), journal, counts, self.held.clone())
             });
-            if !task.hand_over(Due {
-                sample,
-                mark: mark.take(),
-            }) {
-                self.counts.unstored();
-            }
+            task.hand_over(&sample, mark.take());
         }
         description.failure.map(|failure| failure.outcome)
     }

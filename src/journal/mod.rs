@@ -10,8 +10,11 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 mod error;
+mod identity;
 mod letters;
 mod lock;
+mod reserve;
+mod reset;
 mod retention;
 mod schema;
 mod tables;
@@ -19,6 +22,7 @@ mod writer;
 
 pub use error::{Cause, Error};
 pub use letters::{Letter, StoredLetter};
+pub use reset::reset;
 pub use retention::Dropped;
 
 /// One record may have this many bytes: a topic of ten thousand partitions needs about a quarter of it.
@@ -30,7 +34,7 @@ const READ_CONNECTIONS_KEPT: usize = 4;
 /// Where the journal lies and how much it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The SQLite file; its `-wal`, `-shm` and `.lock` lie beside it.
+    /// The SQLite file; its `-wal`, `-shm`, `.lock` and `.reserve` lie beside it.
     pub path: PathBuf,
     /// Records that every reader has had are dropped after this long.
     pub retain_for: Duration,
@@ -79,6 +83,7 @@ struct Shared {
     settings: Settings,
     writer: writer::Writer,
     head: watch::Receiver<Position>,
+    identity: Arc<identity::Identity>,
     /// Connections that no read is using.
     idle: Mutex<Vec<Connection>>,
 }
@@ -95,6 +100,11 @@ impl Journal {
         let lock = lock::Lock::take(path).map_err(at)?;
         let connection = schema::open_for_writing(path).map_err(at)?;
         let newest = tables::head(&connection).map_err(at)?;
+        let identity = Arc::new(identity::Identity::of(path).map_err(at)?);
+        let disk = writer::Disk {
+            identity: identity.clone(),
+            reserve: reserve::Reserve::beside(path),
+        };
         let (announce, head) = watch::channel(newest);
         let after_commit = move |connection: &Connection| {
             // A head that cannot be read now is announced after the next commit.
@@ -102,12 +112,13 @@ impl Journal {
                 announce.send_if_modified(|head| std::mem::replace(head, newest) != newest);
             }
         };
-        let writer = writer::Writer::start(path.clone(), connection, lock, after_commit)?;
+        let writer = writer::Writer::start(path.clone(), connection, lock, disk, after_commit)?;
         Ok(Journal {
             shared: Arc::new(Shared {
                 settings: settings.clone(),
                 writer,
                 head,
+                identity,
                 idle: Mutex::new(Vec::new()),
             }),
         })
@@ -116,7 +127,7 @@ impl Journal {
     /// Appends `records` in order and replaces `mark`, all or nothing; returns the newest position when both are on disk.
     ///
     /// # Errors
-    /// Disk full or failing, or a record over `RECORD_BYTES_MAX`: nothing of this call was kept.
+    /// Disk full or failing, the file gone, or a record over `RECORD_BYTES_MAX`: nothing of this call was kept.
     pub async fn append(
         &self,
         records: Vec<Vec<u8>>,
@@ -133,7 +144,7 @@ impl Journal {
         let appended_at = Utc::now();
         self.shared
             .writer
-            .write(move |connection| {
+            .add(move |connection| {
                 tables::append(connection, appended_at, &records)?;
                 if let Some(mark) = &mark {
                     tables::set_mark(connection, mark)?;
@@ -299,6 +310,8 @@ impl Shared {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, Cause>,
     ) -> Result<T, Cause> {
+        // By its name, a new connection could find another file.
+        self.identity.check()?;
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let connection = match idle {
             Some(connection) => connection,
