@@ -12,10 +12,12 @@ mod reload;
 pub mod status;
 mod summary;
 
+use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use crate::collector::{self, Answer};
 use crate::config::Config;
+use crate::journal;
 
 pub use self::deliveries::SinkChanges;
 pub use self::limits::TooFewDescriptors;
@@ -34,6 +36,25 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let pipeline = Pipeline::start(config).await?;
     pipeline.run_until(stop, Some(reloads)).await;
+    Ok(())
+}
+
+/// Moves a damaged journal aside, so that `run` begins a new one, and says where to.
+///
+/// # Errors
+/// The journal is sound, in use, or not a journal of this program: nothing was moved.
+pub fn reset_journal(config: &Config) -> Result<(), journal::Error> {
+    match journal::reset(&config.journal, Utc::now())? {
+        Some(aside) => {
+            let recover = format!("sqlite3 {} .recover", aside.display());
+            tracing::warn!(
+                moved_to = %aside.display(),
+                recover,
+                "the damaged journal was moved aside, a new one begins; what no sink has had is only in the old one"
+            );
+        }
+        None => tracing::info!("there is no journal to move aside"),
+    }
     Ok(())
 }
 

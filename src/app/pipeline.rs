@@ -62,6 +62,8 @@ pub struct Pipeline {
     journal: Journal,
     notes: Notes,
     journal_settings: journal::Settings,
+    /// Whether the journal could not be trimmed the last time.
+    is_untrimmed: bool,
 }
 
 impl Pipeline {
@@ -99,6 +101,7 @@ impl Pipeline {
             stop_deliveries,
             journal,
             journal_settings: config.journal,
+            is_untrimmed: false,
         })
     }
 
@@ -176,7 +179,7 @@ impl Pipeline {
                     for status in self.statuses() {
                         status.log_summary(head);
                     }
-                    self.trim_journal().await;
+                    self.is_untrimmed = !self.trim_journal().await;
                 }
                 read = read => self.take(read).await,
             }
@@ -197,11 +200,12 @@ impl Pipeline {
             Err(error) => return tracing::error!(%error, "configuration not changed"),
         }
         if self.journal_settings != kept_before {
-            self.trim_journal().await;
+            self.is_untrimmed = !self.trim_journal().await;
         }
     }
 
-    async fn trim_journal(&self) {
+    /// Returns whether it could be done; that it cannot is said when it begins.
+    async fn trim_journal(&self) -> bool {
         match self.journal.retain(Utc::now()).await {
             Ok(dropped) if dropped.unread > 0 => {
                 self.notes.dropped_unread(dropped.unread);
@@ -211,8 +215,16 @@ impl Pipeline {
                 );
             }
             Ok(_) => {}
-            Err(error) => tracing::error!(%error, "the journal cannot be trimmed"),
+            Err(error) if self.is_untrimmed => {
+                tracing::debug!(%error, "the journal still cannot be trimmed");
+                return false;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be trimmed; it is tried each minute");
+                return false;
+            }
         }
+        true
     }
 
     async fn finish(mut self) {

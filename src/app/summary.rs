@@ -17,6 +17,7 @@ pub(super) fn log_collector(minute: &Tally) {
         skipped_ticks = minute.skipped,
         connects = minute.connects,
         connections_lost = minute.losses,
+        samples_held = minute.held,
         samples_given_up = minute.unstored,
         table_problems = minute.problems,
         "last minute"

@@ -69,7 +69,7 @@ pub enum Command {
     #[command(
         after_help = "Exit codes: 0 stopped as told, 2 the configuration is wrong, 3 could not start, 130 told twice to stop."
     )]
-    Run(File),
+    Run(Run),
 
     /// Prove every link from the configuration to the index, one line each, with the mend
     ///
@@ -205,6 +205,20 @@ pub struct JournalPlace {
     /// The journal itself, instead of the file that names it
     #[arg(long, value_name = "PATH", conflicts_with = "config")]
     pub journal: Option<PathBuf>,
+}
+
+/// What `run` is told beside the configuration.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub file: File,
+
+    /// Move a damaged journal aside and begin a new one
+    ///
+    /// Its files get the name they have with .damaged-<UTC time> behind it; nothing is deleted. A sound journal, or one that
+    /// another process has open, stays where it is, and nothing is started.
+    #[arg(long)]
+    pub journal_reset: bool,
 }
 
 /// The configuration to work with.

@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
     start_log(&arguments);
     let exit = match &arguments.command {
         // The runtime first: from then on SIGHUP is caught.
-        Command::Run(file) => with_runtime(|stop| run(&file.config, stop)),
+        Command::Run(arguments) => with_runtime(|stop| run(arguments, stop)),
         Command::Check(file) => with_config(&file.config, |loaded| {
             with_runtime(|stop| until(stop, check::run(loaded)))
         }),
@@ -150,7 +150,8 @@ async fn until(stop: CancellationToken, command: impl Future<Output = Exit>) -> 
         .unwrap_or(Exit::Partial)
 }
 
-async fn run(path: &Path, stop: CancellationToken) -> Exit {
+async fn run(arguments: &arguments::Run, stop: CancellationToken) -> Exit {
+    let path = arguments.file.config.as_path();
     let hangups = match hangup::on_hangup(stop.clone()) {
         Ok(hangups) => hangups,
         Err(error) => {
@@ -170,6 +171,12 @@ async fn run(path: &Path, stop: CancellationToken) -> Exit {
     };
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    if arguments.journal_reset
+        && let Err(error) = app::reset_journal(&loaded.config)
+    {
+        complain(error);
+        return Exit::NotStarted;
     }
     match app::run(loaded.config, Reloads::new(path, hangups), stop).await {
         Ok(()) => Exit::Done,

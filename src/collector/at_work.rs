@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::SourceSettings;
+use super::held::Held;
 use super::link::HostShare;
 use super::memory::Memory;
 use super::source::{LeftOff, Source};
@@ -44,6 +45,7 @@ pub(super) struct Successor {
     pub share: HostShare,
     pub journal: Journal,
     pub status: Arc<SourceStatus>,
+    pub held: Arc<Held>,
     pub stop: CancellationToken,
 }
 
@@ -95,7 +97,14 @@ impl Successor {
             return left_off;
         }
         let name = settings.name.clone();
-        let source = Source::new(settings, self.share, self.journal, self.status, left_off);
+        let source = Source::new(
+            settings,
+            self.share,
+            self.journal,
+            self.status,
+            self.held,
+            left_off,
+        );
         let left_off = source.run(leave, &self.stop).await;
         tracing::debug!(source = name, "ended");
         left_off

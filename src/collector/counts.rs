@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::kafka::Outcome;
 
-/// What the collector did since it started. All numbers only grow.
+/// What the collector did since it started. All numbers only grow, but for `held`.
 #[derive(Debug, Default)]
 pub struct Counts {
     rounds: AtomicU64,
@@ -13,6 +13,7 @@ pub struct Counts {
     connects: AtomicU64,
     losses: AtomicU64,
     unstored: AtomicU64,
+    held: AtomicU64,
     problems: AtomicU64,
     outcomes: [AtomicU64; Outcome::ALL.len()],
 }
@@ -30,6 +31,8 @@ pub struct Tally {
     pub losses: u64,
     /// Samples that could not be written to the journal and were given up.
     pub unstored: u64,
+    /// Samples in memory that the journal does not have yet; that of the later moment in a difference.
+    pub held: u64,
     /// Lines or rows that were not as Kafka prints them.
     pub problems: u64,
     /// Samples by outcome, in the order of `Outcome::ALL`.
@@ -57,6 +60,10 @@ impl Counts {
         self.unstored.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn holding(&self, samples: u64) {
+        self.held.store(samples, Ordering::Relaxed);
+    }
+
     pub(super) fn problems(&self, count: usize) {
         self.problems.fetch_add(count as u64, Ordering::Relaxed);
     }
@@ -76,6 +83,7 @@ impl Counts {
             connects: load(&self.connects),
             losses: load(&self.losses),
             unstored: load(&self.unstored),
+            held: load(&self.held),
             problems: load(&self.problems),
             outcomes: std::array::from_fn(|n| self.outcomes.get(n).map_or(0, load)),
         }
@@ -96,6 +104,7 @@ impl Tally {
             connects: self.connects - earlier.connects,
             losses: self.losses - earlier.losses,
             unstored: self.unstored - earlier.unstored,
+            held: self.held,
             problems: self.problems - earlier.problems,
             outcomes: std::array::from_fn(|n| {
                 let at = |tally: &Self| tally.outcomes.get(n).copied().unwrap_or(0);

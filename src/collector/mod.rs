@@ -4,9 +4,11 @@
 mod at_work;
 mod change;
 mod counts;
+mod held;
 mod link;
 mod memory;
 mod once;
+mod queue;
 mod round;
 mod schedule;
 mod source;
@@ -28,6 +30,7 @@ pub use self::once::{Answer, once};
 pub use self::status::{LastError, LastOutcome, SourceState, SourceStates};
 
 use self::at_work::{AtWork, Successor, remember};
+use self::held::Held;
 use self::link::HostShares;
 use self::memory::Memory;
 use crate::journal::{self, Journal};
@@ -76,6 +79,7 @@ pub struct Collector {
     journal: Journal,
     stop: CancellationToken,
     counts: Arc<Counts>,
+    held: Arc<Held>,
     states: SourceStates,
     shares: HostShares,
     at_work: BTreeMap<String, AtWork>,
@@ -94,10 +98,12 @@ impl Collector {
         journal: &Journal,
         stop: &CancellationToken,
     ) -> Result<Self, journal::Error> {
+        let counts = Arc::new(Counts::default());
         let mut collector = Self {
             journal: journal.clone(),
             stop: stop.clone(),
-            counts: Arc::new(Counts::default()),
+            held: Arc::new(Held::new(held::Limits::default(), counts.clone())),
+            counts,
             states: SourceStates::default(),
             shares: HostShares::default(),
             at_work: BTreeMap::new(),
@@ -157,9 +163,16 @@ impl Collector {
         self.states.clone()
     }
 
-    /// Returns when every source has stopped and its samples are in the journal.
+    /// Returns when every source has stopped and its samples are in the journal, or the journal refused them once more.
     pub async fn finish(mut self) {
         while self.tasks.join_next().await.is_some() {}
+        let samples = self.held.take_given_up();
+        if samples > 0 {
+            tracing::error!(
+                samples,
+                "samples that only memory held were given up at the end: the journal did not take them"
+            );
+        }
     }
 
     /// `memory` is what the journal has of it; a source of this name that is leaving knows better.
@@ -182,6 +195,7 @@ impl Collector {
             share,
             journal: self.journal.clone(),
             status: self.states.add(&settings, &self.counts),
+            held: self.held.clone(),
             stop: self.stop.clone(),
         };
         let (source, task) = successor.start(settings);

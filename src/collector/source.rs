@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::held::Held;
 use super::link::{Error, HostShare, Link, RoundEnd};
 use super::memory::Memory;
 use super::round::{Round, listed, samples};
 use super::schedule::{Schedule, Tick, UsedTicks};
 use super::status::SourceStatus;
-use super::topic::{Due, TopicTask};
+use super::topic::TopicTask;
 use super::{SourceSettings, Topics};
 use crate::backoff::Backoff;
 use crate::journal::{Journal, Mark};
@@ -38,6 +40,7 @@ pub(super) struct Source {
     share: HostShare,
     journal: Journal,
     status: Arc<SourceStatus>,
+    held: Arc<Held>,
     schedule: Schedule,
     memory: Memory,
     /// Ticks up to here were used, or skipped.
@@ -93,6 +96,7 @@ impl Source {
         share: HostShare,
         journal: Journal,
         status: Arc<SourceStatus>,
+        held: Arc<Held>,
         left_off: LeftOff,
     ) -> Self {
         let settings = Arc::new(settings);
@@ -104,6 +108,7 @@ impl Source {
             share,
             journal,
             status,
+            held,
             memory: left_off.memory,
             planned_from: left_off.planned_from.unwrap_or_else(Utc::now),
             topics: BTreeMap::new(),
@@ -151,9 +156,9 @@ impl Source {
         if let Connection::Up(link) = self.link {
             link.close().await;
         }
-        for (_, topic) in self.topics {
-            topic.finish().await;
-        }
+        // All at once: on a full disk each has its last attempt.
+        let mut ending: JoinSet<()> = self.topics.into_values().map(TopicTask::finish).collect();
+        while ending.join_next().await.is_some() {}
     }
 
     /// Waits for the next tick; the connection is kept, lost and opened meanwhile. Dropped half-way, no tick is used.
@@ -271,14 +276,15 @@ impl Source {
         self.status.accounted(tick.at, failure, outcomes);
         for sample in samples {
             let task = self.topics.entry(sample.topic.clone()).or_insert_with(|| {
-                TopicTask::start(self.name.clone(), self.journal.clone(), counts.clone())
+                let journal = self.journal.clone();
+                TopicTask::start(
+                    self.name.clone(),
+                    journal,
+                    counts.clone(),
+                    self.held.clone(),
+                )
             });
-            if !task.hand_over(Due {
-                sample,
-                mark: mark.take(),
-            }) {
-                counts.unstored();
-            }
+            task.hand_over(&sample, mark.take());
         }
         failure
     }

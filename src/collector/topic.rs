@@ -1,99 +1,115 @@
 //! In: the samples of one topic, one per tick. Out: records in the journal, a log line when the outcome changes.
-//! Never: delays the source, gives a sample up while there is room to wait.
+//! Never: delays the source, gives a sample up while there is room to wait, logs a line per retry.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use super::counts::Counts;
+use super::held::Held;
+use super::queue::{Due, End, Queue};
 use crate::backoff::Backoff;
 use crate::journal::{Journal, Mark};
 use crate::kafka::{GroupState, Outcome};
 use crate::sample::Sample;
 
-/// Samples of one topic that wait for a journal that cannot write. At 10 s that is ten minutes; at most some 100 KiB a topic.
-const QUEUE_MAX: usize = 64;
-
 /// First and longest wait before a failed append is tried again: a disk is freed by people, not by retries.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
-/// A sample and the mark its source leaves with it.
-pub(super) struct Due {
-    pub sample: Sample,
-    /// On one sample of a round only: a mark of thousands of topics must not be written once per topic.
-    pub mark: Option<Mark>,
-}
-
 /// The task of one topic, from its source's side.
 pub(super) struct TopicTask {
-    queue: mpsc::Sender<Due>,
+    source: Arc<str>,
+    queue: Arc<Queue>,
     done: tokio::task::JoinHandle<()>,
+    last: Option<(Outcome, GroupState)>,
 }
 
 impl TopicTask {
-    pub(super) fn start(source: Arc<str>, journal: Journal, counts: Arc<Counts>) -> Self {
-        let (queue, due) = mpsc::channel(QUEUE_MAX);
+    pub(super) fn start(
+        source: Arc<str>,
+        journal: Journal,
+        counts: Arc<Counts>,
+        held: Arc<Held>,
+    ) -> Self {
+        let queue = Arc::new(Queue::new(held.clone()));
         Self {
+            source,
+            done: tokio::spawn(keep(queue.clone(), journal, counts, held)),
             queue,
-            done: tokio::spawn(keep(source, due, journal, counts)),
+            last: None,
         }
     }
 
-    /// Hands a sample over without waiting; `false`: the queue is full and the sample is given up.
-    pub(super) fn hand_over(&self, due: Due) -> bool {
-        self.queue.try_send(due).is_ok()
+    /// Hands a sample over without waiting, with the mark that its source leaves with it.
+    pub(super) fn hand_over(&mut self, sample: &Sample, mark: Option<Mark>) {
+        log_change(&self.source, sample, &mut self.last);
+        match serde_json::to_vec(sample) {
+            Ok(body) => self.queue.push(Due {
+                body,
+                outcome: sample.outcome,
+                mark,
+            }),
+            Err(error) => {
+                tracing::error!(source = %self.source, %error, "a sample cannot be written as JSON; it is lost");
+            }
+        }
     }
 
-    /// Returns when every sample handed over is in the journal.
-    pub(super) async fn finish(self) {
-        drop(self.queue);
+    /// Returns when every sample handed over is in the journal, or the journal did not take it at the last attempt.
+    pub(super) async fn finish(mut self) {
+        self.queue.end(End::Now);
         // A task that panicked has said so; there is nothing left to wait for.
-        let _ended = self.done.await;
+        let _ended = (&mut self.done).await;
     }
 }
 
-async fn keep(
-    source: Arc<str>,
-    mut due: mpsc::Receiver<Due>,
-    journal: Journal,
-    counts: Arc<Counts>,
-) {
-    let mut last = None;
-    while let Some(Due { sample, mark }) = due.recv().await {
-        log_change(&source, &sample, &mut last);
-        let outcome = sample.outcome;
-        append(&source, &sample, mark, &journal).await;
-        counts.outcome(outcome);
+impl Drop for TopicTask {
+    fn drop(&mut self) {
+        // A topic that is forgotten: its task stores what it has, then ends. After `finish` it has ended.
+        self.queue.end(End::Closed);
     }
 }
 
 /// Tries until the journal has it: a full disk must not cost a sample that still fits into memory.
-async fn append(source: &str, sample: &Sample, mark: Option<Mark>, journal: &Journal) {
-    let body = match serde_json::to_vec(sample) {
-        Ok(body) => body,
-        Err(error) => {
-            tracing::error!(source, %error, "a sample cannot be written as JSON; it is lost");
+async fn keep(queue: Arc<Queue>, journal: Journal, counts: Arc<Counts>, held: Arc<Held>) {
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    let mut waited = 0;
+    while let Some(batch) = queue.next().await {
+        let is_last_attempt = queue.is_ending_now();
+        let bodies = batch.iter().map(|due| due.body.clone()).collect();
+        let mark = batch.iter().rev().find_map(|due| due.mark.clone());
+        let Err(error) = journal.append(bodies, mark).await else {
+            held.stored(batch.len() as u64, batch.iter().map(Due::bytes).sum());
+            batch.iter().for_each(|due| counts.outcome(due.outcome));
+            if backoff.failures() > 0 {
+                waited += batch.len() as u64;
+                if queue.is_empty() {
+                    held.recovered(std::mem::take(&mut waited));
+                    backoff.reset();
+                }
+            }
+            continue;
+        };
+        held.failed(&error, backoff.failures() == 0);
+        queue.put_back(batch);
+        if is_last_attempt {
+            queue.give_up();
             return;
         }
-    };
-    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-    loop {
-        let Err(error) = journal.append(vec![body.clone()], mark.clone()).await else {
-            break;
-        };
-        if backoff.failures() == 0 {
-            tracing::error!(source, topic = sample.topic, %error, "the journal does not take samples; they wait in memory");
-        }
-        tokio::time::sleep(backoff.next_wait()).await;
+        pause(&queue, backoff.next_wait()).await;
     }
     if backoff.failures() > 0 {
-        tracing::info!(
-            source,
-            topic = sample.topic,
-            "the journal takes samples again"
-        );
+        held.recovered(waited);
     }
+}
+
+/// Waits for `wait`, or until the program stops.
+async fn pause(queue: &Queue, wait: Duration) {
+    let stopped = async {
+        while !queue.is_ending_now() {
+            queue.changed().await;
+        }
+    };
+    let _either = tokio::time::timeout(wait, stopped).await;
 }
 
 fn log_change(source: &str, sample: &Sample, last: &mut Option<(Outcome, GroupState)>) {

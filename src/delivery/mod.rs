@@ -271,16 +271,17 @@ impl<S: Sink> Delivery<S> {
         if done <= *position {
             return true;
         }
-        for letter in &letters {
-            tracing::error!(
-                sink = name,
-                position = letter.position,
-                reason = letter.reason,
-                "a document can never be stored as it is; it is kept as a dead letter in the journal"
-            );
-        }
-        match self.journal.commit(name, done, letters).await {
+        match self.journal.commit(name, done, letters.clone()).await {
             Ok(()) => {
+                // Not before: a journal that takes no commit would repeat the line with every attempt.
+                for letter in &letters {
+                    tracing::error!(
+                        sink = name,
+                        position = letter.position,
+                        reason = letter.reason,
+                        "a document can never be stored as it is; it is kept as a dead letter in the journal"
+                    );
+                }
                 *position = done;
                 self.status.at(done, *self.journal.head().borrow());
                 true

@@ -38,9 +38,17 @@ pub enum Cause {
     )]
     Foreign(String),
     #[error(
-        "the file is damaged ({0}); it is left untouched: move it and its -wal away to start anew, and try `sqlite3 FILE .recover` for what it held"
+        "the file is damaged ({0}); it is left untouched: `mirrorlag run --journal-reset` moves it aside and starts anew, and `sqlite3 FILE .recover` shows what it held"
     )]
     Damaged(String),
+    #[error(
+        "this journal is sound, so --journal-reset leaves it where it is; start without that option, or stop mirrorlag and move it away yourself"
+    )]
+    Sound,
+    #[error(
+        "the file or its -wal was moved, removed or replaced while it was open, nothing of this was kept; put it back, or restart mirrorlag to begin a new one"
+    )]
+    Gone,
     #[error(
         "written by a newer mirrorlag (schema {found}, this one knows {known}); use that version, or give another journal.path"
     )]

@@ -11,9 +11,12 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 mod error;
+mod identity;
 mod letters;
 mod lock;
 mod notes;
+mod reserve;
+mod reset;
 mod retention;
 mod schema;
 mod tables;
@@ -24,6 +27,7 @@ pub use error::{Cause, Error};
 pub use letters::{Letter, StoredLetter, Touch};
 pub use lock::Holder;
 pub use notes::{Note, StoredNote};
+pub use reset::reset;
 pub use retention::Dropped;
 pub use tables::Reader;
 pub use view::{Snapshot, View};
@@ -37,7 +41,7 @@ const READ_CONNECTIONS_KEPT: usize = 4;
 /// Where the journal lies and how much it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The SQLite file; its `-wal`, `-shm` and `.lock` lie beside it.
+    /// The SQLite file; its `-wal`, `-shm`, `.lock` and `.reserve` lie beside it.
     pub path: PathBuf,
     /// Records that every reader has had are dropped after this long.
     pub retain_for: Duration,
@@ -88,6 +92,7 @@ struct Shared {
     retention: Mutex<Settings>,
     writer: writer::Writer,
     head: watch::Receiver<Position>,
+    identity: Arc<identity::Identity>,
     /// Connections that no read is using.
     idle: Mutex<Vec<Connection>>,
 }
@@ -104,6 +109,11 @@ impl Journal {
         let lock = lock::Lock::take(path).map_err(at)?;
         let connection = schema::open_for_writing(path).map_err(at)?;
         let newest = tables::head(&connection).map_err(at)?;
+        let identity = Arc::new(identity::Identity::of(path).map_err(at)?);
+        let disk = writer::Disk {
+            identity: identity.clone(),
+            reserve: reserve::Reserve::beside(path),
+        };
         let (announce, head) = watch::channel(newest);
         let after_commit = move |connection: &Connection| {
             // A head that cannot be read now is announced after the next commit.
@@ -111,13 +121,14 @@ impl Journal {
                 announce.send_if_modified(|head| std::mem::replace(head, newest) != newest);
             }
         };
-        let writer = writer::Writer::start(path.clone(), connection, lock, after_commit)?;
+        let writer = writer::Writer::start(path.clone(), connection, lock, disk, after_commit)?;
         Ok(Journal {
             shared: Arc::new(Shared {
                 settings: settings.clone(),
                 retention: Mutex::new(settings.clone()),
                 writer,
                 head,
+                identity,
                 idle: Mutex::new(Vec::new()),
             }),
         })
@@ -126,7 +137,7 @@ impl Journal {
     /// Appends `records` in order and replaces `mark`, all or nothing; returns the newest position when both are on disk.
     ///
     /// # Errors
-    /// Disk full or failing, or a record over `RECORD_BYTES_MAX`: nothing of this call was kept.
+    /// Disk full or failing, the file gone, or a record over `RECORD_BYTES_MAX`: nothing of this call was kept.
     pub async fn append(
         &self,
         records: Vec<Vec<u8>>,
@@ -143,7 +154,7 @@ impl Journal {
         let appended_at = Utc::now();
         self.shared
             .writer
-            .write(move |connection| {
+            .add(move |connection| {
                 tables::append(connection, appended_at, &records)?;
                 if let Some(mark) = &mark {
                     tables::set_mark(connection, mark)?;
@@ -259,7 +270,7 @@ impl Journal {
         for some in notes.chunks(notes::NOTES_PER_STEP) {
             let some = some.to_vec();
             let write = move |connection: &Connection| notes::set(connection, Utc::now(), &some);
-            self.shared.writer.write(write).await?;
+            self.shared.writer.add(write).await?;
         }
         Ok(())
     }
@@ -345,6 +356,8 @@ impl Shared {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, Cause>,
     ) -> Result<T, Cause> {
+        // By its name, a new connection could find another file.
+        self.identity.check()?;
         let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         let connection = match idle {
             Some(connection) => connection,

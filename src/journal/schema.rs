@@ -71,20 +71,41 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, Cause> {
             // Closed before SQLite opens the file: POSIX drops all locks of a process when it closes any descriptor of it.
             drop(file);
             let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            check(&connection, file_bytes)?;
+            check(&connection, file_bytes <= CHECKED_BYTES_MAX)?;
             return migrated(prepare(connection)?);
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(Cause::Open(error)),
     }
-    // SQLite would apply a log that a deleted journal left behind to the new file.
+    refuse_left_log(path)?;
+    create(path)?;
+    prepare(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+}
+
+/// Whether the file there is a whole journal that this program knows, every page of it; changes nothing.
+///
+/// The caller holds the lock.
+pub(super) fn check_whole(path: &Path) -> Result<(), Cause> {
+    match File::open(path) {
+        Ok(file) => {
+            check_header(&file)?;
+            // As above: no descriptor but SQLite's may be closed while SQLite has the file open.
+            drop(file);
+            check(&open_for_reading(path)?, true)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => refuse_left_log(path),
+        Err(error) => Err(Cause::Open(error)),
+    }
+}
+
+/// SQLite would apply a log that a deleted journal left behind to the new file.
+fn refuse_left_log(path: &Path) -> Result<(), Cause> {
     if beside(path, "-wal").exists() {
         return Err(Cause::Damaged(
             "its -wal file is there without it".to_owned(),
         ));
     }
-    create(path)?;
-    prepare(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+    Ok(())
 }
 
 /// A second connection, which cannot write.
@@ -206,9 +227,9 @@ pub(super) fn check_version(connection: &Connection) -> Result<i64, Cause> {
 }
 
 /// Refuses what is not a whole journal of a schema we know.
-fn check(connection: &Connection, file_bytes: u64) -> Result<(), Cause> {
+fn check(connection: &Connection, every_page: bool) -> Result<(), Cause> {
     check_version(connection)?;
-    if file_bytes <= CHECKED_BYTES_MAX {
+    if every_page {
         let verdict: String = connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
             .map_err(|error| Cause::Damaged(error.to_string()))?;

@@ -2,14 +2,16 @@
 //! Never: answers before the commit, lets a piece that fails take others with it, knows a table.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Cause, Error};
+use super::identity::Identity;
 use super::lock::Lock;
+use super::reserve::Reserve;
 
 /// Pieces of work that may wait for the disk; a task that brings one more waits itself, which bounds memory.
 const WAITING_MAX: usize = 1024;
@@ -25,6 +27,12 @@ pub(super) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What the thread looks at before it writes.
+pub(super) struct Disk {
+    pub identity: Arc<Identity>,
+    pub reserve: Reserve,
+}
+
 enum Message {
     Work(Box<dyn Work>),
     /// Everything that was accepted before is written, then the thread ends.
@@ -34,12 +42,15 @@ enum Message {
 /// One piece of work; it may run twice, so it must not consume what it is made of.
 trait Work: Send {
     fn run(&mut self, connection: &Connection) -> Result<(), Cause>;
+    /// Whether it only takes space; what frees space, or lets it be freed, may use the reserve.
+    fn adds(&self) -> bool;
     /// Answers whoever waits. `Ok`: what `run` found is on disk.
     fn finish(self: Box<Self>, end: Result<(), Cause>);
 }
 
 struct Piece<T, F> {
     run: F,
+    adds: bool,
     found: Option<T>,
     path: PathBuf,
     answer: oneshot::Sender<Result<T, Error>>,
@@ -54,13 +65,14 @@ impl Writer {
         path: PathBuf,
         connection: Connection,
         lock: Lock,
+        disk: Disk,
         after_commit: impl FnMut(&Connection) + Send + 'static,
     ) -> Result<Writer, Error> {
         let (waiting, inbox) = mpsc::channel(WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || {
-                serve(&connection, inbox, after_commit);
+                serve(&connection, inbox, disk, after_commit);
                 // The lock must outlive the connection, or a second process could open a file that is still being written.
                 drop(connection);
                 drop(lock);
@@ -75,8 +87,26 @@ impl Writer {
 
     /// Runs `run` in the next transaction and returns what it found when that is on disk.
     ///
-    /// A caller that is dropped while it waits does not learn the end; the work is done all the same.
+    /// On a full disk it has the reserve. A caller that is dropped while it waits does not learn the end; the work is done all
+    /// the same.
     pub(super) async fn write<T, F>(&self, run: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Cause> + Send + 'static,
+    {
+        self.hand_over(false, run).await
+    }
+
+    /// The same for what only takes space: it never has the reserve.
+    pub(super) async fn add<T, F>(&self, run: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Cause> + Send + 'static,
+    {
+        self.hand_over(true, run).await
+    }
+
+    async fn hand_over<T, F>(&self, adds: bool, run: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, Cause> + Send + 'static,
@@ -84,6 +114,7 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         let piece = Piece {
             run,
+            adds,
             found: None,
             path: self.path.clone(),
             answer,
@@ -115,6 +146,10 @@ where
         Ok(())
     }
 
+    fn adds(&self) -> bool {
+        self.adds
+    }
+
     fn finish(self: Box<Self>, end: Result<(), Cause>) {
         let result = match (end, self.found) {
             (Ok(()), Some(found)) => Ok(found),
@@ -129,6 +164,7 @@ where
 fn serve(
     connection: &Connection,
     mut inbox: mpsc::Receiver<Message>,
+    mut disk: Disk,
     mut after_commit: impl FnMut(&Connection),
 ) {
     let mut is_open = true;
@@ -149,14 +185,41 @@ fn serve(
             }
             next = inbox.try_recv().ok();
         }
-        commit(connection, group, &mut after_commit);
+        if let Err(cause) = disk.identity.check() {
+            // Every piece has its own answer; the first says why, the text is the same for all.
+            refuse(group, &cause);
+            continue;
+        }
+        let group = admit(group, &mut disk.reserve);
+        commit(connection, group, &mut disk.reserve, &mut after_commit);
     }
+}
+
+fn refuse(group: Vec<Box<dyn Work>>, cause: &Cause) {
+    for work in group {
+        work.finish(Err(match cause {
+            Cause::Gone => Cause::Gone,
+            Cause::DiskFull => Cause::DiskFull,
+            other => Cause::Write(other.to_string()),
+        }));
+    }
+}
+
+/// While the reserve is spent, what only takes space is refused: it would be gone before retention could use it.
+fn admit(group: Vec<Box<dyn Work>>, reserve: &mut Reserve) -> Vec<Box<dyn Work>> {
+    if !group.iter().any(|work| work.adds()) || reserve.lets_add() {
+        return group;
+    }
+    let (adding, rest) = group.into_iter().partition(|work| work.adds());
+    refuse(adding, &Cause::DiskFull);
+    rest
 }
 
 /// One transaction for all; when that fails, one for each, so that only those fail that cannot be done.
 fn commit(
     connection: &Connection,
     mut group: Vec<Box<dyn Work>>,
+    reserve: &mut Reserve,
     after_commit: &mut impl FnMut(&Connection),
 ) {
     if group.is_empty() {
@@ -169,6 +232,11 @@ fn commit(
                 work.finish(Ok(()));
             }
         }
+        Err(Cause::DiskFull)
+            if group.len() == 1 && !group.iter().any(|work| work.adds()) && reserve.release() =>
+        {
+            commit(connection, group, reserve, after_commit);
+        }
         Err(cause) if group.len() == 1 => {
             if let Some(work) = group.pop() {
                 work.finish(Err(cause));
@@ -176,7 +244,7 @@ fn commit(
         }
         Err(_) => {
             for work in group {
-                commit(connection, vec![work], after_commit);
+                commit(connection, vec![work], reserve, after_commit);
             }
         }
     }

@@ -19,14 +19,19 @@ pub struct Appender {
 impl Appender {
     /// Starts it under `wrapper`, a shell script that ends in `exec "$@"`.
     pub fn start(path: &Path, wrapper: &str) -> Self {
+        Self::start_test(path, wrapper, "child::appends_until_it_is_killed")
+    }
+
+    /// The same for a process that fills its disk and then makes room.
+    pub fn start_filling(path: &Path, wrapper: &str) -> Self {
+        Self::start_test(path, wrapper, "child::fills_its_disk")
+    }
+
+    fn start_test(path: &Path, wrapper: &str, test: &str) -> Self {
         let mut child = Command::new("/bin/sh")
             .args(["-c", wrapper, "sh"])
             .arg(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "child::appends_until_it_is_killed",
-                "--nocapture",
-            ])
+            .args(["--exact", test, "--nocapture"])
             .env(PATH, path)
             .stdout(Stdio::piped())
             .spawn()
@@ -114,5 +119,37 @@ async fn appends_until_it_is_killed() {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         }
+    }
+}
+
+/// The entry of a process that fills its disk, then commits, trims and appends once more. See `appends_until_it_is_killed`.
+#[tokio::test]
+async fn fills_its_disk() {
+    let Some(path) = std::env::var_os(PATH) else {
+        return;
+    };
+    let mut settings = settings(Path::new(&path));
+    settings.bytes_max = 2 << 20;
+    let journal = Journal::open(&settings).unwrap();
+    journal.keep_readers(&["a"]).await.unwrap();
+    let full = loop {
+        let records = vec![vec![b'x'; 600]; 20];
+        if let Err(error) = journal.append(records, None).await {
+            break error;
+        }
+    };
+    // To the last page: the log of a deletion must not find room that an append was too large for.
+    while journal.append(vec![b"{}".to_vec()], None).await.is_ok() {}
+    println!("\nfull {full}");
+    match journal.commit("a", 1000, Vec::new()).await {
+        Ok(()) => println!("committed 1000"),
+        Err(error) => println!("committed {error}"),
+    }
+    match journal.retain(chrono::Utc::now()).await {
+        Ok(dropped) => println!("dropped {}", dropped.by_bytes),
+        Err(error) => println!("dropped {error}"),
+    }
+    if let Ok(position) = journal.append(vec![b"{}".to_vec()], None).await {
+        println!("appended {position}");
     }
 }

@@ -74,3 +74,53 @@ async fn appends_fail_and_nothing_is_lost(place: &Place) {
     journal.close().await;
     assert_sound(&place.path());
 }
+
+/// As `SMALL_DISK`, of 12 MiB, without the file that takes a third of it.
+const FULL_OF_RECORDS: &str = r#"exec unshare -m sh -c '
+  mount -t tmpfs -o size=12m none "$FULL" || exit 1
+  exec "$@"' sh "$@""#;
+
+#[tokio::test]
+async fn on_a_full_disk_retention_can_still_make_room_and_a_sink_can_still_commit() {
+    let place = Place::new();
+    let folder = place.path().parent().unwrap().to_owned();
+    std::fs::create_dir_all(&folder).unwrap();
+    if !may_mount(&folder) {
+        return;
+    }
+    let wrapper = format!("export FULL='{}'; {FULL_OF_RECORDS}", folder.display());
+    let mut filler = Appender::start_filling(&place.path(), &wrapper);
+    let full = filler.next("full").unwrap();
+    assert!(full.contains("no space left on the disk"), "{full}");
+    assert_eq!(filler.next("committed").unwrap(), "1000");
+    // By size: what is over the limit goes, so that there is room for the reserve again.
+    let dropped: u64 = filler.next("dropped").unwrap().parse().unwrap();
+    assert!(dropped > 1000, "{dropped}");
+    assert!(filler.next("appended").is_some());
+}
+
+#[tokio::test]
+async fn a_journal_at_its_limit_does_not_take_twice_as_much_on_disk() {
+    let place = Place::new();
+    let settings = mirrorlag::journal::Settings {
+        bytes_max: 16 << 20,
+        ..place.settings()
+    };
+    let journal = Journal::open(&settings).unwrap();
+    let mut most = 0;
+    for _ in 0..24 {
+        for _ in 0..4 {
+            let records = vec![vec![b'x'; 1000]; 1000];
+            journal.append(records, None).await.unwrap();
+        }
+        journal.retain(chrono::Utc::now()).await.unwrap();
+        let bytes = |suffix: &str| {
+            let name = format!("journal.db{suffix}");
+            std::fs::metadata(place.path().with_file_name(name)).map_or(0, |it| it.len())
+        };
+        most = most.max(bytes("") + bytes("-wal"));
+    }
+    println!("96 MB through a journal of 16 MiB: at most {most} bytes on disk");
+    assert!(most < 32 << 20, "{most}");
+    journal.close().await;
+}

@@ -4,6 +4,7 @@
 mod child;
 mod disk_full;
 mod durability;
+mod gone;
 mod letters;
 mod lock;
 mod notes;
