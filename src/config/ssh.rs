@@ -138,6 +138,7 @@ impl Keys {
             host_key: host_key?,
             connect_timeout: connect_timeout?,
             dead_after: dead_after?,
+            jump: None,
         };
         if settings.host_key == HostKeyPolicy::Strict && !settings.known_hosts.exists() {
             warn_of_missing_known_hosts(reader, &known_hosts_place, &settings);
