@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mirrorlag::ssh::{Bastions, Error, Event, ForwardFailure, Gate, Session, Settings, Step, Stream};
+use mirrorlag::ssh::{
+    Bastions, Error, Event, ForwardFailure, Gate, Session, Settings, Step, Stream,
+};
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 
@@ -86,7 +88,10 @@ async fn a_command_runs_on_a_host_behind_a_bastion_and_each_step_is_told() {
         .await
         .expect("bastion");
     let names: Vec<Step> = hop_steps.iter().map(|(step, _)| *step).collect();
-    assert_eq!(names, [Step::Resolve, Step::Tcp, Step::HostKey, Step::Login]);
+    assert_eq!(
+        names,
+        [Step::Resolve, Step::Tcp, Step::HostKey, Step::Login]
+    );
 
     let mut steps = Vec::new();
     let gate = Gate::impatient(1);
@@ -98,7 +103,10 @@ async fn a_command_runs_on_a_host_behind_a_bastion_and_each_step_is_told() {
         .expect("connect");
     let output = session.run("echo out; echo err >&2; exit 3", SOON).await;
     let output = output.expect("run");
-    assert_eq!((output.stdout.as_str(), output.exit_code), ("out\n", Some(3)));
+    assert_eq!(
+        (output.stdout.as_str(), output.exit_code),
+        ("out\n", Some(3))
+    );
 
     // The name is the bastion's to resolve, so there is no such step of ours.
     let names: Vec<Step> = steps.iter().map(|(step, _)| *step).collect();
@@ -286,9 +294,8 @@ async fn a_bastion_that_may_not_forward_is_named_with_the_mend() {
         let failure = ForwardFailure::Prohibited;
         assert!(matches!(&error, Error::Forward { failure: f, .. } if *f == failure));
         let text = error.to_string();
-        let mend = format!(
-            "AllowTcpForwarding local, and where PermitOpen is set 127.0.0.1:{port} in it"
-        );
+        let mend =
+            format!("AllowTcpForwarding local, and where PermitOpen is set 127.0.0.1:{port} in it");
         assert!(text.contains(&mend), "{text}");
     }
 }
@@ -312,7 +319,10 @@ async fn when_the_bastions_session_is_killed_every_host_says_so_and_connects_aga
         assert!(error.reason().starts_with(&place), "{}", error.reason());
     }
     // Nothing is left on the host: its sessions met the end of file.
-    until("the host's sessions to end", || server.descendants().is_empty()).await;
+    until("the host's sessions to end", || {
+        server.descendants().is_empty()
+    })
+    .await;
     let mut again = stream(&bastions, &settings, "echo again").await;
     assert_eq!(next_line(&mut again).await, "again");
     assert_eq!(bastion.count_in_log("Accepted publickey"), 2);
@@ -465,7 +475,13 @@ async fn a_host_that_swallows_every_attempt_keeps_no_other_from_being_reached() 
 
     let error = trying.await.expect("no panic").expect_err("swallowed");
     assert!(
-        matches!(error, Error::Deadline { step: Step::Tcp, .. }),
+        matches!(
+            error,
+            Error::Deadline {
+                step: Step::Tcp,
+                ..
+            }
+        ),
         "{error}"
     );
     // Now it is known: further attempts have a session of their own, which is thrown away, and nobody waits for it.

@@ -81,11 +81,11 @@ impl Collector {
         stop: &CancellationToken,
     ) -> Result<Self, journal::Error> {
         let counts = Arc::new(Counts::default());
-        let mut shares = HostShares::default();
+        let mut shares = HostShares::new(ssh::Bastions::patient());
         let mut tasks = JoinSet::new();
         for settings in sources {
             let memory = remember(&settings.name, journal).await?;
-            let share = shares.of(&settings.mirror_host, ssh::Gate::patient);
+            let share = shares.of(&settings.mirror_host);
             let source = Source::new(settings, share, journal.clone(), counts.clone(), memory);
             tasks.spawn(source.run(stop.clone()));
         }

@@ -182,8 +182,7 @@ impl Owner {
             if self.is_done() {
                 return Ok(self.ended());
             }
-            let wants_session =
-                self.opening.is_some() || self.bridges.iter().any(Bridge::listens);
+            let wants_session = self.opening.is_some() || self.bridges.iter().any(Bridge::listens);
             if !wants_session {
                 self.pulse.pause();
             } else if self.pulse.is_dead() {
@@ -334,7 +333,10 @@ impl Owner {
             return idle_end;
         }
         let can_ask = self.bridges.iter().any(|bridge| bridge.has_room());
-        let pulse = self.pulse.next().filter(|_| can_ask || self.pulse.is_asking());
+        let pulse = self
+            .pulse
+            .next()
+            .filter(|_| can_ask || self.pulse.is_asking());
         // Nothing to wait for but the others; looked at again now and then.
         pulse.unwrap_or_else(|| Instant::now() + IDLE_MAX)
     }

@@ -230,7 +230,11 @@ impl Bridge {
     /// The session is over.
     pub async fn ask(&mut self, connection: &Connection) -> Result<Answer, ssh2::Error> {
         let channel = &mut self.channel;
-        answer_of(connection.unless_inbound(|| channel.setenv(QUESTION, "1")).await)
+        answer_of(
+            connection
+                .unless_inbound(|| channel.setenv(QUESTION, "1"))
+                .await,
+        )
     }
 
     fn pass_on(&mut self, bytes: &[u8]) {

@@ -20,6 +20,7 @@ mod pulse;
 mod session;
 mod socket;
 mod stream;
+mod tcp;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::channel::{PIECE_BYTES, exit_of, read_some, write_some};
 use super::connection::Connection;
 use super::error::{Endpoint, Error};
-use super::pulse::{Answer, Pulse, QUESTION, answer_of};
 use super::lines::{LINE_BYTES_MAX, Line, Lines};
+use super::pulse::{Answer, Pulse, QUESTION, answer_of};
 
 /// Events that wait for a slow reader. Beyond it the socket is no longer read, and the remote command stops at a full pipe:
 /// nothing is lost, and memory ends at this many lines of at most 64 KiB.
@@ -244,9 +244,7 @@ impl Owner {
     fn death(&mut self) -> Option<Error> {
         let pulse = self.pulse.as_mut()?;
         let asked = pulse.asked()?;
-        pulse
-            .is_dead()
-            .then(|| self.connection.unanswered(asked))
+        pulse.is_dead().then(|| self.connection.unanswered(asked))
     }
 
     /// Sends as much as the peer takes now.
