@@ -15,6 +15,7 @@ mod sshd;
 mod toxiproxy;
 
 // What is claimed.
+mod bastion;
 mod commands;
 mod delivery;
 mod nothing_left;

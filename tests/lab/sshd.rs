@@ -18,6 +18,8 @@ pub struct Sshd {
     pub address: String,
     pub port: u16,
     namespace: Option<Namespace>,
+    /// Only another machine reaches it.
+    is_hidden: bool,
     name: String,
     folder: PathBuf,
     listener: Option<Process>,
@@ -25,15 +27,20 @@ pub struct Sshd {
 
 impl Sshd {
     pub fn start(stem: &str) -> Self {
-        Self::start_in(stem, None)
+        Self::start_in(stem, None, false)
     }
 
     /// Behind a cable that can lose every packet.
     pub fn start_behind_cable(stem: &str) -> Self {
-        Self::start_in(stem, Some(Namespace::new()))
+        Self::start_in(stem, Some(Namespace::new()), false)
     }
 
-    fn start_in(stem: &str, namespace: Option<Namespace>) -> Self {
+    /// On a machine that only `bastion` reaches, which is behind a cable itself.
+    pub fn start_beyond(stem: &str, bastion: &Self) -> Self {
+        Self::start_in(stem, Some(bastion.cable().beyond()), true)
+    }
+
+    fn start_in(stem: &str, namespace: Option<Namespace>, is_hidden: bool) -> Self {
         let address = namespace.as_ref().map_or("127.0.0.1", Namespace::address);
         let address = address.to_owned();
         let name = lab::unique(stem);
@@ -51,6 +58,7 @@ impl Sshd {
             address,
             port,
             namespace,
+            is_hidden,
             name,
             folder,
             listener: None,
@@ -79,7 +87,12 @@ impl Sshd {
             self.folder.join("sshd.log"),
         ));
         lab::eventually("sshd listens", Duration::from_secs(10), || {
+            if self.is_hidden {
+                let log = self.log();
+                return lab::claim(log.contains("Server listening on"), log);
+            }
             TcpStream::connect((self.address.as_str(), self.port))
+                .map(|_| ())
                 .map_err(|error| error.to_string())
         });
     }
