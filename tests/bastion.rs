@@ -396,6 +396,29 @@ async fn a_frozen_host_is_noticed_while_another_one_behind_its_bastion_goes_on()
 }
 
 #[tokio::test]
+async fn a_host_that_freezes_alone_behind_a_living_bastion_is_blamed_itself() {
+    let (bastion, frozen) = (Sshd::start(), Sshd::start());
+    let bastions = Bastions::patient();
+    let jump = Settings {
+        dead_after: DEAD_AFTER,
+        ..bastion.settings()
+    };
+    let settings = Settings {
+        dead_after: DEAD_AFTER,
+        ..behind(&frozen, &jump)
+    };
+    let mut stream = stream(&bastions, &settings, "echo up; cat").await;
+    assert_eq!(next_line(&mut stream).await, "up");
+    // The first question has been answered by then.
+    tokio::time::sleep(DEAD_AFTER / 9).await;
+    frozen.signal_sessions(Signal::STOP);
+    let error = end_of(&mut stream).await;
+    assert!(matches!(error, Error::Silent { .. }), "{error}");
+    assert!(!error.endpoint().is_bastion, "{error}");
+    assert_eq!(bastion.count_in_log("Accepted publickey"), 1);
+}
+
+#[tokio::test]
 async fn a_host_that_prints_to_a_reader_who_does_not_read_stalls_no_other() {
     let (bastion, loud, server) = (Sshd::start(), Sshd::start(), Sshd::start());
     let bastions = Bastions::impatient();

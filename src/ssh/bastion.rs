@@ -57,7 +57,7 @@ impl Carrier {
             stop: CancellationToken::new(),
         };
         let owner = Owner {
-            pulse: Pulse::new(connection.dead_after),
+            pulse: Pulse::of_bastion(connection.dead_after),
             connection,
             bridges: Vec::new(),
             opening: None,

@@ -18,6 +18,7 @@ const DOUBT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Pulse {
     dead_after: Duration,
+    ask_after: Duration,
     heard: Instant,
     /// When the question went out that is not answered yet.
     asked: Option<Instant>,
@@ -29,9 +30,21 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    pub fn new(dead_after: Duration) -> Self {
+    /// Of a host: asked when half of its time has gone.
+    pub fn of_host(dead_after: Duration) -> Self {
+        Self::new(dead_after, dead_after / 2)
+    }
+
+    /// Of a bastion: asked twice as often, so that it was heard since any host behind it was asked. Else a host's silence would
+    /// be taken for the bastion's.
+    pub fn of_bastion(dead_after: Duration) -> Self {
+        Self::new(dead_after, dead_after / 4)
+    }
+
+    fn new(dead_after: Duration, ask_after: Duration) -> Self {
         Self {
             dead_after,
+            ask_after,
             heard: Instant::now(),
             asked: None,
             answers: false,
@@ -95,7 +108,7 @@ impl Pulse {
             None if self.is_mute => None,
             // The first question at once: from its answer on silence means something.
             None if !self.answers => Some(self.heard),
-            None => Some(self.heard + self.dead_after / 2),
+            None => Some(self.heard + self.ask_after),
             Some(_) if !self.answers => None,
             Some(asked) => Some(
                 self.doubted
@@ -153,7 +166,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_answered_once_and_then_falls_silent_is_dead_after_its_time() {
-        let mut pulse = Pulse::new(DEAD_AFTER);
+        let mut pulse = Pulse::of_host(DEAD_AFTER);
         assert_eq!(pulse.next(), Some(Instant::now()), "asked at once");
         pulse.ask();
         pulse.answered();
@@ -170,7 +183,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_process_that_stood_still_hears_what_came_meanwhile_before_it_judges() {
-        let mut pulse = Pulse::new(DEAD_AFTER);
+        let mut pulse = Pulse::of_host(DEAD_AFTER);
         pulse.answered();
         pulse.ask();
         tokio::time::advance(DEAD_AFTER * 9).await;
@@ -182,7 +195,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whatever_is_heard_keeps_a_peer_alive() {
-        let mut pulse = Pulse::new(DEAD_AFTER);
+        let mut pulse = Pulse::of_host(DEAD_AFTER);
         pulse.answered();
         tokio::time::advance(DEAD_AFTER / 2).await;
         pulse.ask();
@@ -195,7 +208,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_never_answers_such_questions_is_not_taken_for_dead() {
-        let mut pulse = Pulse::new(DEAD_AFTER);
+        let mut pulse = Pulse::of_host(DEAD_AFTER);
         pulse.ask();
         tokio::time::advance(DEAD_AFTER * 3).await;
         assert!(!pulse.is_dead());
@@ -205,11 +218,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_time_in_which_we_did_not_listen_does_not_count() {
-        let mut pulse = Pulse::new(DEAD_AFTER);
+        let mut pulse = Pulse::of_host(DEAD_AFTER);
         pulse.answered();
         pulse.ask();
         tokio::time::advance(DEAD_AFTER * 2).await;
         pulse.pause();
         assert!(!pulse.is_dead());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_living_bastion_was_heard_since_the_question_that_a_dead_host_did_not_answer() {
+        let moment = Duration::from_millis(1);
+        let (mut bastion, mut host) = (Pulse::of_bastion(DEAD_AFTER), Pulse::of_host(DEAD_AFTER));
+        bastion.answered();
+        // The bastion hears a host's last word before the host's session does.
+        tokio::time::advance(moment).await;
+        host.answered();
+        while !host.is_dead() {
+            tokio::time::advance(moment).await;
+            let now = Instant::now();
+            if bastion.next().is_some_and(|at| at <= now) {
+                bastion.ask();
+                bastion.answered();
+            }
+            if host.next().is_some_and(|at| at <= now) {
+                host.ask();
+            }
+        }
+        assert!(host.asked().is_some_and(|asked| bastion.heard > asked));
     }
 }

@@ -54,7 +54,7 @@ impl Stream {
         let stop = CancellationToken::new();
         // Where the connection is TCP of our own, the kernel watches it.
         let is_behind_bastion = connection.via().is_some();
-        let pulse = is_behind_bastion.then(|| Pulse::new(connection.dead_after));
+        let pulse = is_behind_bastion.then(|| Pulse::of_host(connection.dead_after));
         let owner = Owner {
             connection,
             channel,
