@@ -393,6 +393,80 @@ fn a_passphrase_of_defaults_does_not_belong_to_another_key() {
     assert!(config.mirror_hosts[0].ssh.passphrase.is_some());
 }
 
+const BEHIND_BASTIONS: &str = "
+defaults:
+  ssh:
+    user: from-defaults
+    private_key: ~/.ssh/ec2_keypair.pem
+    host_key: SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+    dead_after: 7s
+    jump: {address: bastion.example, user: ops}
+  kafka: {consumer_groups: /opt/kafka/bin/kafka-consumer-groups.sh}
+  bootstrap_servers: b1:9092
+mirror_hosts:
+  near: {address: 10.0.0.11, ssh: {jump: []}}
+  far: {address: 10.0.0.11}
+  farther:
+    address: 10.0.0.11
+    ssh:
+      user: of-the-host
+      jump:
+        - {address: first.example, port: 2222, host_key: accept_new}
+        - {address: second.example, dead_after: 9s}
+groups:
+  - {group: a, mirror_host: near}
+  - {group: a, mirror_host: far}
+  - {group: a, mirror_host: farther}
+sinks: {stdout: }
+";
+
+#[test]
+fn a_bastion_takes_what_it_does_not_say_from_defaults_but_never_the_fingerprint_of_another_machine()
+{
+    let config = Machine::new().load_text(BEHIND_BASTIONS).unwrap().config;
+    let [near, far, farther] = config.mirror_hosts.as_slice() else {
+        panic!("three hosts");
+    };
+    assert!(near.ssh.jump.is_none(), "an empty list is no bastion");
+    let jump = far.ssh.jump.as_ref().unwrap();
+    assert_eq!((jump.address.as_str(), jump.port), ("bastion.example", 22));
+    assert_eq!(jump.user, "ops");
+    assert_eq!(jump.private_key, far.ssh.private_key);
+    assert_eq!(jump.dead_after, std::time::Duration::from_secs(7));
+    assert_eq!(jump.host_key, mirrorlag::ssh::HostKeyPolicy::Strict);
+    assert!(jump.jump.is_none());
+
+    let hops = farther.ssh.hops();
+    let [first, second] = hops.as_slice() else {
+        panic!("two bastions");
+    };
+    assert_eq!(
+        (first.address.as_str(), first.port),
+        ("first.example", 2222)
+    );
+    assert_eq!(first.host_key, mirrorlag::ssh::HostKeyPolicy::AcceptNew);
+    // Of defaults, not of the host: hosts that differ still share the bastion's session.
+    assert_eq!(first.user, "from-defaults");
+    assert_eq!(second.dead_after, std::time::Duration::from_secs(9));
+    assert_eq!(second.jump.as_ref().unwrap().address, "first.example");
+}
+
+#[test]
+fn one_private_address_behind_different_bastions_is_not_one_machine() {
+    let loaded = Machine::new().load_text(BEHIND_BASTIONS).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let servers: std::collections::HashSet<_> = loaded
+        .config
+        .mirror_hosts
+        .iter()
+        .map(|host| host.ssh.server())
+        .collect();
+    assert_eq!(servers.len(), 3);
+    let twice = BEHIND_BASTIONS.replace("ssh: {jump: []}", "ssh: {dead_after: 8s}");
+    let warnings = Machine::new().load_text(&twice).unwrap().warnings;
+    assert!(warnings[0].what.contains("is mirror host"), "{warnings:?}");
+}
+
 #[test]
 fn a_secret_file_loses_its_line_end_and_no_debug_output_shows_a_secret() {
     use secrecy::ExposeSecret;

@@ -103,6 +103,7 @@ fn settings_from_parent() -> Option<Settings> {
         host_key: HostKeyPolicy::Strict,
         connect_timeout: SOON,
         dead_after: SOON,
+        jump: None,
     })
 }
 
@@ -795,6 +796,7 @@ fn settings_for(port: u16, folder: &tempfile::TempDir) -> Settings {
         host_key: HostKeyPolicy::Strict,
         connect_timeout: Duration::from_secs(4),
         dead_after: SOON,
+        jump: None,
     }
 }
 

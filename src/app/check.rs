@@ -2,6 +2,7 @@
 //! Never: changes anything on a host, in a journal or in a sink; asks a link whose forerunner failed.
 
 mod groups;
+mod hops;
 mod host;
 mod journal;
 mod limits;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use self::hops::Hops;
 use self::host::HostCheck;
 use self::turns::Turns;
 use super::limits::Need;
@@ -102,13 +104,14 @@ pub async fn check(config: &Config, on_finding: &mut (dyn FnMut(Finding) + Send)
 
 /// Each mirror host with the sources that use it. A host that no source uses is checked up to its CLI.
 fn hosts_to_check(config: &Config) -> Vec<HostCheck> {
+    let hops = Hops::new();
     let hosts = config.mirror_hosts.iter();
     hosts
         .map(|host| {
             let uses = |name: &str| name == host.name;
             let sources = config.sources.iter();
             let sources = sources.filter(|source| uses(&source.mirror_host.name));
-            HostCheck::new(host.clone(), sources.cloned())
+            HostCheck::new(host.clone(), sources.cloned(), hops.clone())
         })
         .collect()
 }

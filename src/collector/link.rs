@@ -110,30 +110,44 @@ impl RoundEnd {
     }
 }
 
-/// What all sources of one SSH server share: its gate and the describes that may run on it.
+/// What all sources of one SSH server share: its gate, the describes that may run on it, the way to it.
 #[derive(Debug, Clone)]
 pub(super) struct HostShare {
     pub gate: Arc<ssh::Gate>,
+    bastions: Arc<ssh::Bastions>,
     pub describes: Arc<Turns>,
 }
 
-/// Shares by address and port: two names for one server are one server.
-#[derive(Default)]
+impl HostShare {
+    /// Why the last attempt at the server, or at a bastion before it, failed.
+    pub(super) fn last_failure(&self, settings: &ssh::Settings) -> Option<String> {
+        let of_gate = self.gate.last_failure();
+        of_gate.or_else(|| self.bastions.last_failure(settings))
+    }
+}
+
+/// Shares by what leads to a server: two names for one server are one server, one private address behind two bastions is two.
 pub(super) struct HostShares {
-    by_server: HashMap<(String, u16), HostShare>,
+    bastions: Arc<ssh::Bastions>,
+    by_server: HashMap<Vec<(String, u16)>, HostShare>,
 }
 
 impl HostShares {
-    /// The share of `host`'s server, made by `gate` at its first use.
-    pub(super) fn of(
-        &mut self,
-        host: &MirrorHost,
-        gate: impl FnOnce(usize) -> Arc<ssh::Gate>,
-    ) -> HostShare {
+    pub(super) fn new(bastions: Arc<ssh::Bastions>) -> Self {
+        Self {
+            bastions,
+            by_server: HashMap::new(),
+        }
+    }
+
+    /// The share of `host`'s server, made at its first use.
+    pub(super) fn of(&mut self, host: &MirrorHost) -> HostShare {
+        let bastions = &self.bastions;
         self.by_server
-            .entry(server_of(host))
+            .entry(host.ssh.server())
             .or_insert_with(|| HostShare {
-                gate: gate(host.handshakes_per_host),
+                gate: bastions.gate(&host.ssh, host.handshakes_per_host),
+                bastions: bastions.clone(),
                 describes: Arc::new(Turns::new(host.describes_per_host)),
             })
             .clone()
@@ -145,7 +159,7 @@ impl HostShares {
     pub(super) fn follow<'a>(&mut self, hosts: impl Iterator<Item = &'a MirrorHost>) {
         let mut decided = HashSet::new();
         for host in hosts {
-            let server = server_of(host);
+            let server = host.ssh.server();
             let share = self.by_server.get(&server);
             if decided.insert(server)
                 && let Some(share) = share
@@ -159,10 +173,6 @@ impl HostShares {
             decided.contains(server) || Arc::strong_count(&share.describes) > 1
         });
     }
-}
-
-fn server_of(host: &MirrorHost) -> (String, u16) {
-    (host.ssh.address.clone(), host.ssh.port)
 }
 
 /// A running loop on a mirror host.
@@ -179,14 +189,17 @@ impl Link {
     ///
     /// # Errors
     /// The first step that failed; waiting for a place in the gate is no failure.
-    pub(super) async fn open(source: &SourceSettings, gate: &ssh::Gate) -> Result<Self, Error> {
+    pub(super) async fn open(source: &SourceSettings, share: &HostShare) -> Result<Self, Error> {
         let host = &source.mirror_host;
         let marker = format!("mirrorlag-{:032x}", rand::rng().random::<u128>());
         let command = kafka::loop_command(&host.kafka, &source.describe, LEASE, &marker)?;
         let mut log_step = |step: ssh::Step, took: Duration, detail: &str| {
             tracing::debug!(source = source.name, ?step, ?took, detail, "step passed");
         };
-        let session = ssh::connect(&host.ssh, gate, &mut log_step).await?;
+        let connecting = share
+            .bastions
+            .connect(&host.ssh, &share.gate, &mut log_step);
+        let session = connecting.await?;
         let mut link = Self {
             stream: session.stream(&command).await?,
             transcript: Transcript::new(&marker, ROUND_BYTES_MAX),

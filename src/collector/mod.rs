@@ -105,7 +105,7 @@ impl Collector {
             held: Arc::new(Held::new(held::Limits::default(), counts.clone())),
             counts,
             states: SourceStates::default(),
-            shares: HostShares::default(),
+            shares: HostShares::new(ssh::Bastions::patient()),
             at_work: BTreeMap::new(),
             leaving: Vec::new(),
             tasks: JoinSet::new(),
@@ -177,7 +177,7 @@ impl Collector {
 
     /// `memory` is what the journal has of it; a source of this name that is leaving knows better.
     fn start_source(&mut self, settings: SourceSettings, memory: Memory) {
-        let share = self.shares.of(&settings.mirror_host, ssh::Gate::patient);
+        let share = self.shares.of(&settings.mirror_host);
         let name = &settings.name;
         let successor = Successor {
             forerunner: self

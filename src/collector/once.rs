@@ -12,7 +12,7 @@ use super::round::{Round, listed, samples};
 use super::schedule::Tick;
 use super::source::ask;
 use crate::sample::Sample;
-use crate::ssh::Gate;
+use crate::ssh::Bastions;
 
 /// What one source said in its only round.
 #[derive(Debug)]
@@ -24,10 +24,10 @@ pub struct Answer {
 
 /// Asks every source once, all at the same time within the limits of each host; `each` is told each answer as it comes.
 pub async fn once(sources: Vec<SourceSettings>, mut each: impl FnMut(Answer)) {
-    let mut shares = HostShares::default();
+    let mut shares = HostShares::new(Bastions::impatient());
     let mut tasks = JoinSet::new();
     for source in sources {
-        let share = shares.of(&source.mirror_host, Gate::impatient);
+        let share = shares.of(&source.mirror_host);
         tasks.spawn(ask_once(source, share));
     }
     while let Some(joined) = tasks.join_next().await {
@@ -44,7 +44,7 @@ async fn ask_once(source: SourceSettings, share: HostShare) -> Answer {
         generation: 0,
     };
     let started = Instant::now();
-    let (round, error) = match Link::open(&source, &share.gate).await {
+    let (round, error) = match Link::open(&source, &share).await {
         Err(error) => (Round::without_link(error.reason()), Some(error.to_string())),
         Ok(mut link) => {
             let ended = ask(&mut link, &share, tick).await;

@@ -205,7 +205,7 @@ impl Source {
         self.await_first_connection(started).await;
         let round = match &mut self.link {
             Connection::Opening(opening) => {
-                Round::without_link(not_connected(opening, &self.share))
+                Round::without_link(not_connected(opening, &self.share, &self.settings))
             }
             Connection::Up(link) => {
                 let ended = ask(link, &self.share, tick).await;
@@ -390,10 +390,10 @@ fn open(
     failed: Option<Error>,
     is_first: bool,
 ) -> Opening {
-    let (settings, gate) = (settings.clone(), share.gate.clone());
+    let (settings, share) = (settings.clone(), share.clone());
     let task = tokio::spawn(async move {
         sleep(wait).await;
-        Link::open(&settings, &gate).await
+        Link::open(&settings, &share).await
     });
     Opening {
         task,
@@ -419,10 +419,10 @@ pub(super) async fn ask(
     round
 }
 
-fn not_connected(opening: &Opening, share: &HostShare) -> String {
+fn not_connected(opening: &Opening, share: &HostShare, settings: &SourceSettings) -> String {
     let failed = opening.failed.as_ref().map(Error::reason);
     failed
-        .or_else(|| share.gate.last_failure())
+        .or_else(|| share.last_failure(&settings.mirror_host.ssh))
         .unwrap_or_else(|| "still connecting".to_owned())
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::jump::{self, Hop};
 use super::problem::{Place, Reported};
 use super::section::{Reader, Section, Written, optional, value_or};
 use super::{kafka, names, ssh};
@@ -39,6 +40,7 @@ pub(super) struct Keys {
     describes_per_host: Written<u64>,
     handshakes_per_host: Written<u64>,
     ssh: ssh::Keys,
+    jump: Written<Vec<Hop>>,
     kafka: kafka::Keys,
 }
 
@@ -46,6 +48,11 @@ impl Keys {
     pub fn read(section: &Section<'_>) -> Self {
         let reader = section.reader;
         let address = reader.expanded(section.text("address"));
+        let (ssh, jump) = match section.section("ssh", ssh::KEYS) {
+            Some(Ok(section)) => (ssh::Keys::read(&section), jump::read(&section)),
+            Some(Err(Reported)) => (ssh::Keys::reported(), Some(Err(Reported))),
+            None => (ssh::Keys::default(), None),
+        };
         Self {
             address: reader.refine(address, |text| names::address(text)),
             port: section.number("port", 1..=u64::from(u16::MAX)),
@@ -58,11 +65,8 @@ impl Keys {
             }),
             describes_per_host: section.number("describes_per_host", 1..=DESCRIBES_PER_HOST_MAX),
             handshakes_per_host: section.number("handshakes_per_host", 1..=HANDSHAKES_PER_HOST_MAX),
-            ssh: match section.section("ssh", ssh::KEYS) {
-                Some(Ok(section)) => ssh::Keys::read(&section),
-                Some(Err(Reported)) => ssh::Keys::reported(),
-                None => ssh::Keys::default(),
-            },
+            ssh,
+            jump,
             kafka: match section.section("kafka", kafka::KEYS) {
                 Some(Ok(section)) => kafka::Keys::read(&section),
                 Some(Err(Reported)) => kafka::Keys::reported(),
@@ -80,6 +84,7 @@ impl Keys {
             describes_per_host: self.describes_per_host.or(inherited.describes_per_host),
             handshakes_per_host: self.handshakes_per_host.or(inherited.handshakes_per_host),
             ssh: self.ssh.or(&defaults.ssh),
+            jump: self.jump.or(inherited.jump),
             kafka: self.kafka.or(&defaults.kafka),
         }
     }
@@ -89,6 +94,7 @@ impl Keys {
         reader: &Reader<'_>,
         host: &Place,
         name: &str,
+        defaults: &ssh::Keys,
     ) -> Result<MirrorHost, Reported> {
         let address = match self.address {
             Some(read) => read.map(|at| at.value),
@@ -104,19 +110,27 @@ impl Keys {
         let describes = value_or(self.describes_per_host, DESCRIBES_PER_HOST);
         let handshakes = value_or(self.handshakes_per_host, HANDSHAKES_PER_HOST);
         // Both are resolved even where the address is wrong: all problems are wanted.
+        let whose = ssh::Whose {
+            place: host.clone(),
+            is_bastion: false,
+        };
         let ssh = self.ssh.resolve(
             reader,
-            host,
+            &whose,
             address.clone().unwrap_or_default(),
             port.unwrap_or(ssh::PORT),
         );
+        let jump = jump::resolve(self.jump, reader, defaults);
         let kafka = self.kafka.resolve(reader, host);
         address?;
         port?;
         Ok(MirrorHost {
             name: name.to_owned(),
             cluster: cluster?,
-            ssh: ssh?,
+            ssh: crate::ssh::Settings {
+                jump: jump?,
+                ..ssh?
+            },
             kafka: kafka?,
             describes_per_host: usize::try_from(describes?).map_err(|_| Reported)?,
             handshakes_per_host: usize::try_from(handshakes?).map_err(|_| Reported)?,
@@ -162,7 +176,7 @@ pub(super) fn read(file: &Section<'_>, defaults: &Keys) -> MirrorHosts {
             .and_then(|section| {
                 Keys::read(&section)
                     .or(defaults)
-                    .resolve(reader, &place, &entry.key)
+                    .resolve(reader, &place, &entry.key, &defaults.ssh)
             })
             .map(Arc::new);
         found.hosts.extend(host.iter().cloned());
@@ -176,8 +190,7 @@ pub(super) fn read(file: &Section<'_>, defaults: &Keys) -> MirrorHosts {
 fn warn_of_shared_addresses(reader: &Reader<'_>, found: &MirrorHosts) {
     let mut first_with = HashMap::new();
     for host in &found.hosts {
-        let machine = (host.ssh.address.to_lowercase(), host.ssh.port);
-        let Some(first) = first_with.insert(machine, &host.name) else {
+        let Some(first) = first_with.insert(host.ssh.server(), &host.name) else {
             continue;
         };
         if let Some((place, _)) = found.by_name.get(&host.name) {

@@ -28,6 +28,7 @@ mod secret;
 // One file per section of the YAML.
 mod hosts;
 mod journal;
+mod jump;
 mod kafka;
 mod sinks;
 mod sources;
@@ -81,6 +82,7 @@ const TOP_KEYS: &[&str] = &[
 const SCHEMA: &[(&str, &[&str])] = &[
     ("mirror_hosts.<name>, or defaults", hosts::KEYS),
     ("ssh: of a mirror host or of defaults", ssh::KEYS),
+    ("jump: of an ssh: section", jump::KEYS),
     ("kafka: of a mirror host or of defaults", kafka::KEYS),
     ("an entry of topics:", sources::TOPIC_KEYS),
     ("an entry of groups:", sources::GROUP_KEYS),

@@ -25,6 +25,7 @@ pub(super) const KEYS: &[&str] = &[
     "host_key",
     "connect_timeout",
     "dead_after",
+    "jump",
 ];
 
 pub(super) const PORT: u16 = 22;
@@ -40,6 +41,31 @@ const DEAD_AFTER_MAX: Duration = Duration::from_secs(600);
 
 /// A private key file is 0.4 to 13 kB.
 const KEY_BYTES_MAX: u64 = 64 * 1024;
+
+/// The machine that keys are for.
+pub(super) struct Whose {
+    /// Where it stands in the file.
+    pub place: Place,
+    /// Its keys stand beside its address; a mirror host has them in `ssh:`.
+    pub is_bastion: bool,
+}
+
+impl Whose {
+    fn missing(&self, key: &str) -> Place {
+        let section = if self.is_bastion { "" } else { "ssh." };
+        Place {
+            key: format!("{}.{section}{key}", self.place.key),
+            ..self.place.clone()
+        }
+    }
+
+    fn here(&self) -> &'static str {
+        match self.is_bastion {
+            true => "here or under ssh: of defaults:",
+            false => "under ssh: of this host or of defaults:",
+        }
+    }
+}
 
 /// The `ssh:` keys of one section, as written.
 #[derive(Default, Clone)]
@@ -82,6 +108,16 @@ impl Keys {
         }
     }
 
+    /// What of `defaults` holds for a bastion as well: all but a fingerprint, which is of one machine.
+    pub fn for_bastion(&self) -> Self {
+        let host_key = self.host_key.clone();
+        let of_one = |written: &Result<At<HostKeyPolicy>, Reported>| matches!(written, Ok(at) if matches!(at.value, HostKeyPolicy::Pinned(_)));
+        Self {
+            host_key: host_key.filter(|written| !of_one(written)),
+            ..self.clone()
+        }
+    }
+
     /// These keys, and those of `defaults` where there is none.
     pub fn or(self, defaults: &Self) -> Self {
         let defaults = defaults.clone();
@@ -102,26 +138,28 @@ impl Keys {
         }
     }
 
-    /// Applies the defaults and the rules between keys; `host` is where the mirror host stands.
+    /// Applies the defaults and the rules between keys.
     pub fn resolve(
         self,
         reader: &Reader<'_>,
-        host: &Place,
+        whose: &Whose,
         address: String,
         port: u16,
     ) -> Result<Settings, Reported> {
-        let login = self.login(reader, host);
-        let user = self.user_or_local(reader, host);
+        let login = self.login(reader, whose);
+        let user = self.user_or_local(reader, whose);
         let known_hosts_place = self
             .known_hosts
             .as_ref()
             .and_then(|read| read.as_ref().ok());
-        let known_hosts_place = known_hosts_place.map_or(host, |at| &at.place).clone();
+        let known_hosts_place = known_hosts_place
+            .map_or(&whose.place, |at| &at.place)
+            .clone();
         let known_hosts = match self.known_hosts {
             Some(read) => read.map(|at| at.value),
             None => reader
                 .local(KNOWN_HOSTS)
-                .map_err(|(what, mend)| reader.report.error(host, what, mend)),
+                .map_err(|(what, mend)| reader.report.error(&whose.place, what, mend)),
         };
         let host_key = value_or(self.host_key, HostKeyPolicy::Strict);
         let connect_timeout = value_or(self.connect_timeout, CONNECT_TIMEOUT);
@@ -138,6 +176,7 @@ impl Keys {
             host_key: host_key?,
             connect_timeout: connect_timeout?,
             dead_after: dead_after?,
+            jump: None,
         };
         if settings.host_key == HostKeyPolicy::Strict && !settings.known_hosts.exists() {
             warn_of_missing_known_hosts(reader, &known_hosts_place, &settings);
@@ -145,16 +184,16 @@ impl Keys {
         Ok(settings)
     }
 
-    fn user_or_local(&self, reader: &Reader<'_>, host: &Place) -> Result<String, Reported> {
+    fn user_or_local(&self, reader: &Reader<'_>, whose: &Whose) -> Result<String, Reported> {
         if let Some(read) = &self.user {
             return read.clone().map(|at| at.value);
         }
         let local = (reader.env)("USER").filter(|user| names::user(user).is_ok());
         local.filter(|user| !user.is_empty()).ok_or_else(|| {
             reader.report.error(
-                &below(host, "ssh.user"),
+                &whose.missing("user"),
                 "is missing, and USER is not set",
-                "write the login name on the mirror host under ssh: of this host or of defaults:",
+                format!("write the login name on it {}", whose.here()),
             )
         })
     }
@@ -163,7 +202,7 @@ impl Keys {
     fn login(
         &self,
         reader: &Reader<'_>,
-        host: &Place,
+        whose: &Whose,
     ) -> Result<(Option<PathBuf>, Option<SecretString>, bool), Reported> {
         let passphrase = optional(self.passphrase.clone());
         let agent = optional(self.agent.clone());
@@ -173,7 +212,7 @@ impl Keys {
         if agent == Some(true) && !has_agent {
             let place = self.agent.as_ref().and_then(|read| read.as_ref().ok());
             return Err(reader.report.error(
-                place.map_or(host, |at| &at.place),
+                place.map_or(&whose.place, |at| &at.place),
                 "there is no agent: SSH_AUTH_SOCK is not set",
                 "start mirrorlag where ssh-add -l works, or name a private_key",
             ));
@@ -183,20 +222,13 @@ impl Keys {
                 return Ok((None, None, true));
             }
             return Err(reader.report.error(
-                &below(host, "ssh.private_key"),
+                &whose.missing("private_key"),
                 "is missing, and there is no agent (SSH_AUTH_SOCK) to ask",
-                "write private_key: ~/.ssh/... under ssh: of this host or of defaults:",
+                format!("write private_key: ~/.ssh/... {}", whose.here()),
             ));
         };
         judge_key(reader, &key, passphrase.is_some())?;
         Ok((Some(key.value), passphrase, agent.unwrap_or(false)))
-    }
-}
-
-fn below(host: &Place, key: &str) -> Place {
-    Place {
-        key: format!("{}.{key}", host.key),
-        ..host.clone()
     }
 }
 

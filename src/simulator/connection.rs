@@ -188,6 +188,17 @@ impl server::Handler for Connection {
         Ok(())
     }
 
+    /// As sshd once a command runs; a client behind a bastion asks so for a sign of life.
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        _: &str,
+        _: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_failure(channel)
+    }
+
     async fn shell_request(
         &mut self,
         channel: ChannelId,

@@ -4,36 +4,35 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ssh2::MethodType;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::banner::read_banner;
+use super::bastion::Carrier;
+use super::bastions::{Bastions, Want, Way};
 use super::connection::{Connection, code};
-use super::error::{Endpoint, Error, OfferedKey, TcpFailure, in_one_line, words_of};
+use super::error::{Endpoint, Error, OfferedKey};
 use super::gate::Gate;
 use super::host_key::Trust;
 use super::login::{Credentials, login};
 use super::session::Session;
+use super::socket::Socket;
+use super::tcp::{listed, resolve, tcp, within};
 use super::{HostKeyPolicy, Settings, Step};
 
 /// How long a server may stay silent before we speak first. OpenSSH speaks at once; a web server waits for us.
 const SPEAK_AFTER: Duration = Duration::from_secs(2);
-/// Pause between two looks at a banner of which only a part has come: such a part stays readable, so nothing wakes us.
-const PARTIAL_BANNER_PAUSE: Duration = Duration::from_millis(20);
-/// RFC 4253 ends a banner line at 255 bytes; a few lines may come before it.
-const BANNER_BYTES_MAX: usize = 2048;
-/// First bytes of a stranger, as far as a message shows them.
-const FIRST_BYTES_SHOWN: usize = 60;
 /// Connections made to find the pinned one among the keys of a host: one per key type.
 const PINNED_ATTEMPTS_MAX: usize = 3;
 
 /// What is told of each step passed: the step, its duration, a detail (`10.0.0.11:22`, `ssh-ed25519 SHA256:...`).
 pub type OnStep<'a> = dyn FnMut(Step, Duration, &str) + Send + 'a;
 
-/// Connects, judges the host key, logs in and opens a channel, as soon as the gate lets it.
+/// Connects, judges the host key, logs in and opens a channel, as soon as the gate lets it. A bastion's session is this one's alone.
 ///
 /// Dropping the future closes the socket and gives its place in the gate back.
 ///
@@ -44,87 +43,240 @@ pub async fn connect(
     gate: &Gate,
     on_step: &mut (dyn FnMut(Step, Duration, &str) + Send),
 ) -> Result<Session, Error> {
-    let permit = gate.enter().await?;
-    match attempt(settings, on_step).await {
-        Ok(session) => {
-            permit.succeeded();
-            Ok(session)
+    Bastions::new(false).connect(settings, gate, on_step).await
+}
+
+/// The logins at a bastion that are worth another one.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// There is no session.
+    Any,
+    /// All that there are may be busy.
+    Further(Want),
+}
+
+impl Bastions {
+    /// As the function of this name, through the session with the bastion that all share.
+    ///
+    /// # Errors
+    /// The step that failed; `Error::endpoint` says whether of the host or of a bastion before it.
+    pub async fn connect(
+        &self,
+        settings: &Settings,
+        gate: &Gate,
+        on_step: &mut (dyn FnMut(Step, Duration, &str) + Send),
+    ) -> Result<Session, Error> {
+        if let Some(jump) = &settings.jump {
+            // Outside the host's own gate: while the bastion is away, nobody is to be counted as failing at the host.
+            self.log_in_to(jump, &mut |_, _, _| {}).await?;
         }
-        Err(error) => {
-            permit.failed(&error);
-            Err(error)
+        let at = Arc::new(Endpoint::of(settings));
+        let permit = gate.enter().await?;
+        match self.attempt(settings, &at, on_step).await {
+            Ok(session) => {
+                permit.succeeded();
+                Ok(session)
+            }
+            Err(error) => {
+                // What a bastion did says nothing about the host: then the place is given back without a word.
+                if error.endpoint() == &*at {
+                    permit.failed(&error);
+                }
+                Err(error)
+            }
         }
     }
-}
 
-async fn attempt(settings: &Settings, on_step: &mut OnStep<'_>) -> Result<Session, Error> {
-    let at = Arc::new(Endpoint {
-        address: settings.address.clone(),
-        port: settings.port,
-        user: settings.user.clone(),
-    });
-    // What is wrong on our side is found before the host is bothered.
-    let credentials = Credentials::read(settings, &at).await?;
-    let trust = Trust::read(settings, &at).await?;
+    /// Logs in to a bastion and to those before it, unless there is a session with it already; then no step is told.
+    ///
+    /// # Errors
+    /// The step that failed, of this bastion or of one before it.
+    pub async fn log_in_to(
+        &self,
+        bastion: &Arc<Settings>,
+        on_step: &mut (dyn FnMut(Step, Duration, &str) + Send),
+    ) -> Result<(), Error> {
+        self.carrier(bastion, Wanted::Any, on_step).await
+    }
 
-    let started = Instant::now();
-    let addresses = resolve(settings, &at).await?;
-    on_step(Step::Resolve, started.elapsed(), &listed(&addresses));
+    fn carrier<'a>(
+        &'a self,
+        jump: &'a Arc<Settings>,
+        wanted: Wanted,
+        on_step: &'a mut OnStep<'_>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> {
+        // A bastion may be behind a bastion: a future of no known size.
+        Box::pin(async move {
+            let bastion = self.of(jump);
+            let _turn = bastion.login.lock().await;
+            // Somebody else may have done it meanwhile.
+            let is_wanted = match wanted {
+                Wanted::Any => !bastion.is_up(),
+                Wanted::Further(want) => bastion.wants(want),
+            };
+            if !is_wanted {
+                return Ok(());
+            }
+            if let Some(outer) = &jump.jump {
+                self.log_in_to(outer, &mut |_, _, _| {}).await?;
+            }
+            let at = Arc::new(Endpoint::of_bastion(jump));
+            let permit = bastion.gate.enter().await?;
+            match self.logged_in(jump, &at, on_step).await {
+                Ok(connection) => {
+                    permit.succeeded();
+                    tracing::info!(bastion = at.login(), "logged in to the bastion");
+                    bastion.add(Carrier::spawn(connection));
+                    Ok(())
+                }
+                Err(error) => {
+                    if error.endpoint() == &*at {
+                        permit.failed(&error);
+                    }
+                    Err(error)
+                }
+            }
+        })
+    }
 
-    let mut connection = trusted(settings, &at, &trust, &addresses, on_step).await?;
-
-    let started = Instant::now();
-    let how = within(Step::Login, settings, &at, async {
-        login(&mut connection, settings, &credentials).await
-    })
-    .await?;
-    on_step(Step::Login, started.elapsed(), &how);
-
-    let started = Instant::now();
-    let mut session = Session::new(connection);
-    within(Step::Shell, settings, &at, session.open_channel()).await?;
-    on_step(Step::Shell, started.elapsed(), &session.server_version());
-    Ok(session)
-}
-
-/// A connection to a host whose key is trusted.
-async fn trusted(
-    settings: &Settings,
-    at: &Arc<Endpoint>,
-    trust: &Trust,
-    addresses: &[SocketAddr],
-    on_step: &mut OnStep<'_>,
-) -> Result<Connection, Error> {
-    let mut tried = BTreeSet::new();
-    loop {
+    async fn attempt(
+        &self,
+        settings: &Settings,
+        at: &Arc<Endpoint>,
+        on_step: &mut OnStep<'_>,
+    ) -> Result<Session, Error> {
+        let connection = self.logged_in(settings, at, on_step).await?;
         let started = Instant::now();
-        let socket = tcp(settings, at, addresses).await?;
-        let peer = socket.peer_addr().map(|peer| peer.to_string());
-        if tried.is_empty() {
-            on_step(Step::Tcp, started.elapsed(), &peer.unwrap_or_default());
+        let mut session = Session::new(connection);
+        within(Step::Shell, settings, at, session.open_channel()).await?;
+        on_step(Step::Shell, started.elapsed(), &session.server_version());
+        Ok(session)
+    }
+
+    async fn logged_in(
+        &self,
+        settings: &Settings,
+        at: &Arc<Endpoint>,
+        on_step: &mut OnStep<'_>,
+    ) -> Result<Connection, Error> {
+        // What is wrong on our side is found before the host is bothered.
+        let credentials = Credentials::read(settings, at).await?;
+        let trust = Trust::read(settings, at).await?;
+
+        // Behind a bastion the name is the bastion's to resolve.
+        let addresses = match settings.jump {
+            Some(_) => Vec::new(),
+            None => {
+                let started = Instant::now();
+                let addresses = resolve(settings, at).await?;
+                on_step(Step::Resolve, started.elapsed(), &listed(&addresses));
+                addresses
+            }
+        };
+
+        let mut connection = self
+            .trusted(settings, at, &trust, &addresses, on_step)
+            .await?;
+
+        let started = Instant::now();
+        let how = within(Step::Login, settings, at, async {
+            login(&mut connection, settings, &credentials).await
+        })
+        .await?;
+        on_step(Step::Login, started.elapsed(), &how);
+        Ok(connection)
+    }
+
+    /// A connection to a host whose key is trusted.
+    async fn trusted(
+        &self,
+        settings: &Settings,
+        at: &Arc<Endpoint>,
+        trust: &Trust,
+        addresses: &[SocketAddr],
+        on_step: &mut OnStep<'_>,
+    ) -> Result<Connection, Error> {
+        let mut tried = BTreeSet::new();
+        loop {
+            let started = Instant::now();
+            let (socket, peer) = match &settings.jump {
+                Some(jump) => self.through(jump, settings, at).await?,
+                None => tcp(settings, at, addresses).await?,
+            };
+            if tried.is_empty() {
+                on_step(Step::Tcp, started.elapsed(), &peer);
+            }
+
+            let started = Instant::now();
+            let mut connection = Connection::new(at.clone(), socket, settings.dead_after)?;
+            let algorithms = trust.algorithms(&tried);
+            let blob = exchange_keys(&mut connection, settings, &algorithms).await;
+            let judged = blob.and_then(|blob| trust.judge(settings, &blob));
+            match judged {
+                Ok(offered) => {
+                    on_step(Step::HostKey, started.elapsed(), &offered.to_string());
+                    return Ok(connection);
+                }
+                // A fingerprint does not tell the key's type, and a server shows one key per connection.
+                Err(Error::HostKeyNotPinned { offered, .. })
+                    if tried.len() + 1 < PINNED_ATTEMPTS_MAX
+                        && !tried.contains(&offered.key_type) =>
+                {
+                    tried.insert(offered.key_type);
+                }
+                // No key of another type: it is the first one that was not the pinned one.
+                Err(Error::KeyExchange { .. }) if !tried.is_empty() => {
+                    return Err(not_pinned(settings, at, tried));
+                }
+                Err(error) => return Err(error),
+            }
         }
+    }
 
-        let started = Instant::now();
-        let mut connection = Connection::new(at.clone(), socket, settings.dead_after)?;
-        let algorithms = trust.algorithms(&tried);
-        let blob = exchange_keys(&mut connection, settings, &algorithms).await;
-        let judged = blob.and_then(|blob| trust.judge(settings, &blob));
-        match judged {
-            Ok(offered) => {
-                on_step(Step::HostKey, started.elapsed(), &offered.to_string());
-                return Ok(connection);
+    /// A way to a host through its bastion, and where it leads in words.
+    async fn through(
+        &self,
+        jump: &Arc<Settings>,
+        settings: &Settings,
+        at: &Arc<Endpoint>,
+    ) -> Result<(Socket, String), Error> {
+        let bastion = self.of(jump);
+        let target = (settings.address.clone(), settings.port);
+        let lane = bastion.slow_lane(&target).await;
+        let limit = settings.connect_timeout;
+        let mut is_second = false;
+        loop {
+            let (carrier, door) = match bastion.way(lane.is_some()).await {
+                Way::Through(carrier, door) => (carrier, door),
+                Way::Login(want) => {
+                    let wanted = Wanted::Further(want);
+                    self.carrier(jump, wanted, &mut |_, _, _| {}).await?;
+                    continue;
+                }
+            };
+            match timeout(limit, carrier.open(at.clone(), door)).await {
+                Ok(Ok(bridged)) => {
+                    bastion.note(target, false);
+                    let peer = format!("{at} through {}", carrier.login());
+                    return Ok((Socket::Bridged(bridged), peer));
+                }
+                // A session that carried nothing is not read: that it is over shows when it is used again.
+                Ok(Err(_)) if carrier.is_over() && !is_second => is_second = true,
+                Ok(Err(error)) => {
+                    bastion.note(target, false);
+                    return Err(error);
+                }
+                Err(_) => {
+                    bastion.note(target, true);
+                    if carrier.load() == 0 {
+                        // Its door stays shut for as long as libssh2 waits, and nobody else needs it.
+                        carrier.close();
+                    }
+                    let step = Step::Tcp;
+                    let at = at.clone();
+                    return Err(Error::Deadline { at, step, limit });
+                }
             }
-            // A fingerprint does not tell the key's type, and a server shows one key per connection.
-            Err(Error::HostKeyNotPinned { offered, .. })
-                if tried.len() + 1 < PINNED_ATTEMPTS_MAX && !tried.contains(&offered.key_type) =>
-            {
-                tried.insert(offered.key_type);
-            }
-            // No key of another type: it is the first one that was not the pinned one.
-            Err(Error::KeyExchange { .. }) if !tried.is_empty() => {
-                return Err(not_pinned(settings, at, tried));
-            }
-            Err(error) => return Err(error),
         }
     }
 }
@@ -141,63 +293,6 @@ fn not_pinned(settings: &Settings, at: &Arc<Endpoint>, tried: BTreeSet<String>) 
             fingerprint: "(each another one)".into(),
         },
         pinned,
-    }
-}
-
-async fn resolve(settings: &Settings, at: &Arc<Endpoint>) -> Result<Vec<SocketAddr>, Error> {
-    let failed = |why: String| Error::NameNotResolved {
-        at: at.clone(),
-        why,
-    };
-    let found = within(Step::Resolve, settings, at, async {
-        tokio::net::lookup_host((settings.address.as_str(), settings.port))
-            .await
-            .map_err(|error| failed(error.to_string()))
-    });
-    let addresses: Vec<SocketAddr> = found.await?.collect();
-    if addresses.is_empty() {
-        return Err(failed("it has no address".into()));
-    }
-    Ok(addresses)
-}
-
-/// Tries the addresses in their order, all within one `connect_timeout`.
-async fn tcp(
-    settings: &Settings,
-    at: &Arc<Endpoint>,
-    addresses: &[SocketAddr],
-) -> Result<TcpStream, Error> {
-    let end = Instant::now() + settings.connect_timeout;
-    let mut last = None;
-    for (index, target) in addresses.iter().enumerate() {
-        // What is left is shared, so that one dead address does not use up the time of those after it.
-        let left = end.saturating_duration_since(Instant::now());
-        let share = left / (addresses.len() - index) as u32;
-        let failure = match timeout(share, TcpStream::connect(target)).await {
-            Ok(Ok(socket)) => return Ok(socket),
-            Ok(Err(error)) => (tcp_failure(&error), words_of(&error)),
-            Err(_) => (TcpFailure::TimedOut, "no answer".into()),
-        };
-        last = Some((*target, failure));
-    }
-    // `addresses` is not empty, so there was a last one.
-    let (target, (failure, why)) =
-        last.unwrap_or((([0, 0, 0, 0], 0).into(), (TcpFailure::Other, String::new())));
-    Err(Error::Tcp {
-        at: at.clone(),
-        target,
-        failure,
-        why,
-    })
-}
-
-fn tcp_failure(error: &std::io::Error) -> TcpFailure {
-    use std::io::ErrorKind;
-    match error.kind() {
-        ErrorKind::ConnectionRefused => TcpFailure::Refused,
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => TcpFailure::Unreachable,
-        ErrorKind::TimedOut => TcpFailure::TimedOut,
-        _ => TcpFailure::Other,
     }
 }
 
@@ -252,80 +347,4 @@ async fn exchange_keys(
         })?;
     let key = session.host_key().map(|(blob, _)| blob.to_vec());
     key.ok_or_else(|| failed("the server showed no host key".into()))
-}
-
-/// Waits until the peer's first bytes are seen to be an SSH banner, without taking them off the socket.
-async fn read_banner(connection: &Connection) -> Result<(), Error> {
-    let at = || connection.at.clone();
-    let mut bytes = [0; BANNER_BYTES_MAX];
-    let mut seen = 0;
-    loop {
-        let length = match connection.socket.peek(&mut bytes).await {
-            Ok(length) => length,
-            Err(_) if seen > 0 => return Err(first_words(at(), &bytes[..seen])),
-            Err(_) => return Err(refused(at(), None)),
-        };
-        let text = &bytes[..length];
-        let has_banner = text
-            .split(|byte| *byte == b'\n')
-            .any(|line| line.starts_with(b"SSH-2.") || line.starts_with(b"SSH-1.99"));
-        if has_banner {
-            return Ok(());
-        }
-        let is_whole = length == 0 || length == seen && connection.is_closed_by_peer().await;
-        let is_strange = text.starts_with(b"HTTP/") || text.contains(&0) || length == bytes.len();
-        if is_whole || is_strange || is_refusal(text) {
-            return Err(first_words(at(), text));
-        }
-        seen = length;
-        sleep(PARTIAL_BANNER_PAUSE).await;
-    }
-}
-
-/// What OpenSSH says when it turns a connection away: to 9.7, and from 9.8.
-fn is_refusal(text: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(text);
-    ["Exceeded MaxStartups", "Not allowed at this time"]
-        .iter()
-        .any(|said| text.contains(said))
-}
-
-fn first_words(at: Arc<Endpoint>, bytes: &[u8]) -> Error {
-    let text = String::from_utf8_lossy(bytes);
-    let shown: String = in_one_line(&text).chars().take(FIRST_BYTES_SHOWN).collect();
-    if shown.is_empty() {
-        refused(at, None)
-    } else if is_refusal(bytes) {
-        refused(at, Some(shown))
-    } else {
-        Error::NotSsh {
-            at,
-            first_bytes: shown,
-        }
-    }
-}
-
-fn refused(at: Arc<Endpoint>, said: Option<String>) -> Error {
-    Error::Refused { at, said }
-}
-
-async fn within<T>(
-    step: Step,
-    settings: &Settings,
-    at: &Arc<Endpoint>,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let limit = settings.connect_timeout;
-    timeout(limit, work).await.unwrap_or_else(|_| {
-        Err(Error::Deadline {
-            at: at.clone(),
-            step,
-            limit,
-        })
-    })
-}
-
-fn listed(addresses: &[SocketAddr]) -> String {
-    let texts: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-    texts.join(", ")
 }

@@ -1,4 +1,4 @@
-//! In: one TCP connection. Out: an ssh2 session that never blocks the thread, and ends without a leak.
+//! In: one connected socket. Out: an ssh2 session that never blocks the thread, and ends without a leak.
 //! Never: is used by two tasks at once, waits for the peer when it ends.
 
 use std::io;
@@ -10,9 +10,10 @@ use std::time::Duration;
 use socket2::SockRef;
 use ssh2::{BlockDirections, Channel, ErrorCode};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::error::{Endpoint, Error, words_of};
+use super::socket::{Socket, Via};
 
 /// libssh2's "would block".
 const AGAIN: i32 = -37;
@@ -27,10 +28,10 @@ pub(super) struct Connection {
     pub at: Arc<Endpoint>,
     pub session: ssh2::Session,
     /// The same descriptor as the session's: for readiness, options and the end.
-    pub socket: Arc<TcpStream>,
+    pub socket: Arc<Socket>,
     /// Opened ahead of the first command, then the command's.
     pub channel: Option<Channel>,
-    dead_after: Duration,
+    pub dead_after: Duration,
     /// What the socket reported by itself, seen before a call of libssh2 swallowed it.
     broken_by: OnceLock<io::Error>,
 }
@@ -40,16 +41,11 @@ impl Connection {
     ///
     /// # Errors
     /// `Lost` when a socket option cannot be set, `KeyExchange` when there is no memory for a session.
-    pub fn new(at: Arc<Endpoint>, socket: TcpStream, dead_after: Duration) -> Result<Self, Error> {
-        let options = SockRef::from(&socket);
-        options
-            .set_tcp_nodelay(true)
-            // Without it a silent drop is not noticed for a quarter of an hour: TCP repeats what we send until then.
-            .and_then(|()| options.set_tcp_user_timeout(Some(dead_after)))
-            .map_err(|error| Error::Lost {
-                at: at.clone(),
-                why: format!("cannot set a socket option: {error}"),
-            })?;
+    pub fn new(at: Arc<Endpoint>, socket: Socket, dead_after: Duration) -> Result<Self, Error> {
+        socket.prepare(dead_after).map_err(|error| Error::Lost {
+            at: at.clone(),
+            why: format!("cannot set a socket option: {error}"),
+        })?;
         let mut session = ssh2::Session::new().map_err(|error| Error::KeyExchange {
             at: at.clone(),
             why: error.message().to_owned(),
@@ -154,7 +150,9 @@ impl Connection {
                 // A peek clears a readiness that is used up, a plain wait would not.
                 self.socket.peek(&mut [0]).await.map(|_| ())
             }
-            BlockDirections::Outbound | BlockDirections::Both => self.socket.writable().await,
+            BlockDirections::Outbound | BlockDirections::Both => {
+                self.socket.ready(Interest::WRITABLE).await.map(|_| ())
+            }
         }
         .map_err(socket_error)
     }
@@ -172,6 +170,10 @@ impl Connection {
     pub fn lost(&self, error: &ssh2::Error) -> Error {
         // libssh2 keeps no system error; where the socket had one, it is the better answer.
         let _known = self.check_socket();
+        // Behind a bastion whose session is over, that is the news.
+        if let Some(ended) = self.via().and_then(|via| via.ended()) {
+            return ended.clone();
+        }
         let why = match self.broken_by.get() {
             Some(system) if system.kind() == io::ErrorKind::TimedOut => return self.silent(),
             Some(system) if system.kind() == io::ErrorKind::ConnectionReset => {
@@ -190,6 +192,22 @@ impl Connection {
         }
     }
 
+    /// The bastion's session below this connection; `None` where there is none.
+    pub fn via(&self) -> Option<&Arc<Via>> {
+        self.socket.via()
+    }
+
+    /// The peer did not answer what was asked at `asked`: where the bastion has said nothing either, it is the bastion.
+    pub fn unanswered(&self, asked: Instant) -> Error {
+        match self.via() {
+            Some(via) if via.last_heard() < asked => Error::Silent {
+                at: via.at.clone(),
+                waited: self.dead_after,
+            },
+            _ => self.silent(),
+        }
+    }
+
     fn silent(&self) -> Error {
         Error::Silent {
             at: self.at.clone(),
@@ -198,30 +216,36 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
-    /// Ends the connection at once, whatever the peer does.
+impl Connection {
+    /// Ends the connection at once, whatever the peer does; `channel` is any of its channels.
     ///
     /// Freeing a session that does not block leaks it (84 KB) when the peer has not confirmed the end of a channel; freeing
     /// one that blocks waits for a frozen peer. After a shutdown both are settled: every call fails at once.
-    fn drop(&mut self) {
+    pub fn end(&self, channel: Option<&Channel>) {
         // An error means that the connection is gone already.
         let _gone = SockRef::from(&*self.socket).shutdown(Shutdown::Both);
-        if let Some(channel) = self.channel.take() {
-            let mut piece = vec![0; TEARDOWN_PIECE];
-            let mut streams = [channel.stream(0), channel.stderr()];
-            for _ in 0..TEARDOWN_READS_MAX {
-                let ended = streams
-                    .iter_mut()
-                    .all(|stream| match stream.read(&mut piece) {
-                        Ok(0) => true,
-                        Ok(_) => false,
-                        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-                    });
-                if ended {
-                    break;
-                }
+        let Some(channel) = channel else { return };
+        let mut piece = vec![0; TEARDOWN_PIECE];
+        let mut streams = [channel.stream(0), channel.stderr()];
+        for _ in 0..TEARDOWN_READS_MAX {
+            let ended = streams
+                .iter_mut()
+                .all(|stream| match stream.read(&mut piece) {
+                    Ok(0) => true,
+                    Ok(_) => false,
+                    Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+                });
+            if ended {
+                break;
             }
         }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let channel = self.channel.take();
+        self.end(channel.as_ref());
     }
 }
 
@@ -239,6 +263,11 @@ pub(super) fn code(error: &ssh2::Error) -> i32 {
     match error.code() {
         ErrorCode::Session(code) | ErrorCode::SFTP(code) => code,
     }
+}
+
+/// Whether only one channel is over, or refuses something; libssh2 numbers those errors so.
+pub(super) fn is_of_channel(error: &ssh2::Error) -> bool {
+    (-27..=-20).contains(&code(error))
 }
 
 /// Turns the error of a read or write on a channel back into libssh2's, whose number it lost.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Step;
+use super::{Settings, Step};
 
 /// Who was to be reached, as the configuration names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,38 @@ pub struct Endpoint {
     pub port: u16,
     /// Login name on the mirror host.
     pub user: String,
+    /// The bastion that it is reached through; `None`: directly.
+    pub through: Option<Arc<Endpoint>>,
+    /// Whether it is a bastion itself.
+    pub is_bastion: bool,
+}
+
+impl Endpoint {
+    /// The mirror host of these settings.
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            address: settings.address.clone(),
+            port: settings.port,
+            user: settings.user.clone(),
+            through: settings
+                .jump
+                .as_ref()
+                .map(|jump| Arc::new(Self::of_bastion(jump))),
+            is_bastion: false,
+        }
+    }
+
+    pub(super) fn of_bastion(settings: &Settings) -> Self {
+        Self {
+            is_bastion: true,
+            ..Self::of(settings)
+        }
+    }
+
+    /// `user@address:port`, as `ssh -J` takes it.
+    pub fn login(&self) -> String {
+        format!("{}@{self}", self.user)
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -53,6 +85,19 @@ pub enum TcpFailure {
     Other,
 }
 
+/// Why a bastion opened no way to a host behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardFailure {
+    /// It may not: `AllowTcpForwarding`, `PermitOpen`, or the key's own restrictions.
+    Prohibited,
+    /// The name does not resolve there, nobody listens, or no packet comes back.
+    CannotConnect,
+    /// Too many at once.
+    Full,
+    /// In the words of the protocol.
+    Other(String),
+}
+
 /// Why a private key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyProblem {
@@ -80,6 +125,11 @@ pub enum Error {
         target: SocketAddr,
         failure: TcpFailure,
         why: String,
+    },
+    /// The bastion before it opened no way to it.
+    Forward {
+        at: Arc<Endpoint>,
+        failure: ForwardFailure,
     },
     /// The server hung up before its banner: `MaxStartups`, penalties, TCP wrappers. `said`: its last words.
     Refused {
@@ -186,7 +236,7 @@ impl Error {
     pub fn step(&self) -> Option<Step> {
         match self {
             Self::NameNotResolved { .. } => Some(Step::Resolve),
-            Self::Tcp { .. } => Some(Step::Tcp),
+            Self::Tcp { .. } | Self::Forward { .. } => Some(Step::Tcp),
             Self::Refused { .. }
             | Self::NotSsh { .. }
             | Self::NoBanner { .. }
@@ -223,6 +273,7 @@ impl Error {
         match self {
             Self::NameNotResolved { at, .. }
             | Self::Tcp { at, .. }
+            | Self::Forward { at, .. }
             | Self::Refused { at, .. }
             | Self::NotSsh { at, .. }
             | Self::NoBanner { at, .. }

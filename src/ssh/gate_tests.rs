@@ -8,6 +8,8 @@ fn at() -> Arc<Endpoint> {
         address: "mm1".into(),
         port: 22,
         user: "kafka".into(),
+        through: None,
+        is_bastion: false,
     })
 }
 

@@ -39,16 +39,13 @@ impl Case {
             host_key,
             connect_timeout: Duration::from_secs(1),
             dead_after: Duration::from_secs(1),
+            jump: None,
         };
         Self { dir, settings }
     }
 
     fn at(&self) -> Arc<Endpoint> {
-        Arc::new(Endpoint {
-            address: self.settings.address.clone(),
-            port: self.settings.port,
-            user: self.settings.user.clone(),
-        })
+        Arc::new(Endpoint::of(&self.settings))
     }
 
     async fn trust(&self) -> Result<Trust, Error> {

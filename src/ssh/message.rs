@@ -6,26 +6,60 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Step;
-use super::error::{Endpoint, Error, KeyProblem, TcpFailure};
+use super::error::{Endpoint, Error, ForwardFailure, KeyProblem, TcpFailure};
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.endpoint();
+        let whom = whom(at);
         match self.step() {
-            Some(Step::Resolve | Step::Tcp) => write!(f, "cannot connect to mirror host \"{at}\"")?,
-            Some(Step::HostKey) => write!(f, "cannot set up ssh with mirror host \"{at}\"")?,
-            Some(Step::Login) => write!(f, "cannot log in to mirror host \"{at}\"")?,
-            Some(Step::Shell) => write!(f, "cannot run a command on mirror host \"{at}\"")?,
-            None => write!(f, "session with mirror host \"{at}\"")?,
+            Some(Step::Resolve | Step::Tcp) => write!(f, "cannot connect to {whom}")?,
+            Some(Step::HostKey) => write!(f, "cannot set up ssh with {whom}")?,
+            Some(Step::Login) => write!(f, "cannot log in to {whom}")?,
+            Some(Step::Shell) => write!(f, "cannot run a command on {whom}")?,
+            None => write!(f, "session with {whom}")?,
         }
         let user = &at.user;
         write!(f, " as {user:?}: {}; {}", self.detail(), self.mend())
     }
 }
 
+/// `mirror host "10.0.0.11:22" through ops@bastion:22`, or `bastion "..."`.
+fn whom(at: &Endpoint) -> String {
+    let kind = if at.is_bastion {
+        "bastion"
+    } else {
+        "mirror host"
+    };
+    format!("{kind} \"{at}\"{}", through(at))
+}
+
+/// ` through ops@bastion:22`, the nearest one first; empty where there is none.
+fn through(at: &Endpoint) -> String {
+    let mut text = String::new();
+    let mut hop = at.through.as_deref();
+    while let Some(bastion) = hop {
+        text.push_str(" through ");
+        text.push_str(&bastion.login());
+        hop = bastion.through.as_deref();
+    }
+    text
+}
+
 impl Error {
-    /// Short, without place and mend: for the `reason` of a document, where all that fail alike should read alike.
+    /// Short, without place and mend: for the `reason` of a document, where all that fail alike should read alike. A bastion is
+    /// named: `bastion ops@bastion:22: connection refused`, or `through ops@bastion:22: connection refused` for what is behind it.
     pub fn reason(&self) -> String {
+        let at = self.endpoint();
+        let bare = self.bare_reason();
+        match at.through.as_ref().filter(|_| !at.is_bastion) {
+            _ if at.is_bastion => format!("bastion {}{}: {bare}", at.login(), through(at)),
+            Some(_) => format!("{}: {bare}", through(at).trim_start()),
+            None => bare,
+        }
+    }
+
+    fn bare_reason(&self) -> String {
         match self {
             Self::NameNotResolved { .. } => "name does not resolve".into(),
             Self::Tcp { failure, why, .. } => match failure {
@@ -33,6 +67,12 @@ impl Error {
                 TcpFailure::Unreachable => format!("unreachable: {why}"),
                 TcpFailure::TimedOut => "connection timed out".into(),
                 TcpFailure::Other => format!("cannot connect: {why}"),
+            },
+            Self::Forward { failure, .. } => match failure {
+                ForwardFailure::Prohibited => "the bastion may not forward to it".into(),
+                ForwardFailure::CannotConnect => "the bastion cannot connect to it".into(),
+                ForwardFailure::Full => "the bastion carries too many connections".into(),
+                ForwardFailure::Other(why) => format!("the bastion does not forward: {why}"),
             },
             Self::Refused { said: None, .. } => "refused before the ssh banner".into(),
             Self::Refused {
@@ -83,7 +123,7 @@ impl Error {
         match self {
             Self::NameNotResolved { why, .. } => format!("name does not resolve: {why}"),
             Self::Tcp { target, .. } if !self.names_target(target) => {
-                format!("{} at {target}", self.reason())
+                format!("{} at {target}", self.bare_reason())
             }
             Self::NotSsh { first_bytes, .. } => {
                 format!("not an ssh server, its first bytes are {first_bytes:?}")
@@ -140,7 +180,7 @@ impl Error {
             Self::FurtherMethod { key, .. } => {
                 format!("key {key} was accepted, but the server wants a further proof after it")
             }
-            _ => self.reason(),
+            _ => self.bare_reason(),
         }
     }
 
@@ -153,11 +193,12 @@ impl Error {
             }
             Self::Tcp { failure, .. } => match failure {
                 TcpFailure::Refused => format!(
-                    "start sshd there or correct port, then try: ssh -p {} {}@{}",
-                    at.port, at.user, at.address
+                    "start sshd there or correct port, then try: {}",
+                    by_hand(at)
                 ),
                 _ => "check address, route, VPN and firewall".into(),
             },
+            Self::Forward { failure, .. } => forward_mend(at, failure),
             Self::Refused { .. } => {
                 "raise MaxStartups in sshd_config there or lower handshakes_per_host, or wait: PerSourcePenalties and fail2ban end by themselves"
                     .into()
@@ -168,8 +209,8 @@ impl Error {
             }
             Self::KeyExchange { .. } => format!(
                 "allow KexAlgorithms curve25519-sha256 and an ed25519, ecdsa or rsa-sha2 host key in sshd_config there \
-                 (SHA-1 is not supported), compare what it has: ssh -vv -p {} {}@{} exit",
-                at.port, at.user, at.address
+                 (SHA-1 is not supported), compare what it has: {} -vv exit",
+                by_hand(at)
             ),
             Self::HostKeyUnknown { known_hosts, .. } => format!(
                 "compare the fingerprint with the host's owner, then: {}",
@@ -223,8 +264,8 @@ impl Error {
                 "raise MaxSessions in sshd_config there (at least 1)".into()
             }
             Self::CommandRefused { .. } => format!(
-                "allow commands for this user there, try: ssh -p {} {}@{} true",
-                at.port, at.user, at.address
+                "allow commands for this user there, try: {} true",
+                by_hand(at)
             ),
             Self::Deadline { .. } => {
                 "raise connect_timeout, or look at the load of the host".into()
@@ -232,10 +273,7 @@ impl Error {
             Self::Lost { .. } => "look at sshd's log there if it repeats".into(),
             Self::Silent { .. } => "check the network in between; raise dead_after if it is slow".into(),
             Self::CommandTimeout { .. } => "look at the load of the host".into(),
-            Self::CommandEnded { .. } => format!(
-                "try it by hand: ssh -p {} {}@{}",
-                at.port, at.user, at.address
-            ),
+            Self::CommandEnded { .. } => format!("try it by hand: {}", by_hand(at)),
             Self::QueueFull { .. } => "the remote command hangs: end the session".into(),
             Self::Ended { .. } => "connect again".into(),
         }
@@ -283,13 +321,46 @@ pub(super) fn host_name(at: &Endpoint) -> String {
     }
 }
 
+/// Behind a bastion it is the bastion that has to look.
 fn keyscan(at: &Endpoint, known_hosts: &Path) -> String {
+    let scan = format!("ssh-keyscan -p {} {}", at.port, at.address);
+    let there = at.through.as_ref().map(|bastion| by_hand(bastion) + " ");
     format!(
-        "ssh-keyscan -p {} {} >> {}",
-        at.port,
-        at.address,
+        "{}{scan} >> {}",
+        there.unwrap_or_default(),
         quoted(known_hosts)
     )
+}
+
+/// The same login with OpenSSH's client.
+fn by_hand(at: &Endpoint) -> String {
+    let mut hops = Vec::new();
+    let mut hop = at.through.as_deref();
+    while let Some(bastion) = hop {
+        hops.insert(0, bastion.login());
+        hop = bastion.through.as_deref();
+    }
+    let jump = match hops.is_empty() {
+        true => String::new(),
+        false => format!(" -J {}", hops.join(",")),
+    };
+    format!("ssh{jump} -p {} {}@{}", at.port, at.user, at.address)
+}
+
+fn forward_mend(at: &Endpoint, failure: &ForwardFailure) -> String {
+    let bastion = at.through.as_deref().unwrap_or(at);
+    match failure {
+        ForwardFailure::Prohibited => format!(
+            "allow it in sshd_config of {bastion}: AllowTcpForwarding local, and where PermitOpen is set {at} in it; and for a key with restrict: port-forwarding"
+        ),
+        ForwardFailure::Full => format!("look at the connections that {bastion} carries"),
+        ForwardFailure::CannotConnect | ForwardFailure::Other(_) => format!(
+            "check address, port and firewall from there: {} nc -zv {} {}",
+            by_hand(bastion),
+            at.address,
+            at.port
+        ),
+    }
 }
 
 fn quoted(path: &Path) -> String {

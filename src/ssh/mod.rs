@@ -2,6 +2,10 @@
 //! Never: knows Kafka, lets two tasks touch one session, accepts a host key that nobody vouched for.
 
 mod agent;
+mod banner;
+mod bastion;
+mod bastions;
+mod bridge;
 mod channel;
 mod connect;
 mod connection;
@@ -12,16 +16,21 @@ mod known_hosts;
 mod lines;
 mod login;
 mod message;
+mod pulse;
 mod session;
+mod socket;
 mod stream;
+mod tcp;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use bastions::Bastions;
 pub use connect::connect;
-pub use error::{Endpoint, Error, KeyProblem, OfferedKey, TcpFailure};
+pub use error::{Endpoint, Error, ForwardFailure, KeyProblem, OfferedKey, TcpFailure};
 pub use gate::Gate;
 // Nothing here needs them outside; `fuzz/` reads files with them.
 #[doc(hidden)]
@@ -51,8 +60,52 @@ pub struct Settings {
     pub host_key: HostKeyPolicy,
     /// Limit of each step of a connection: name resolution, TCP, key exchange, login, opening a channel.
     pub connect_timeout: Duration,
-    /// After this long without an answer to something we sent, the peer is dead (`TCP_USER_TIMEOUT`).
+    /// After this long without an answer to something we sent, the peer is dead (`TCP_USER_TIMEOUT`; behind a bastion we ask).
     pub dead_after: Duration,
+    /// The bastion that this server is reached through, which may have one before it; `None`: directly.
+    pub jump: Option<Arc<Settings>>,
+}
+
+impl Settings {
+    /// What makes a server this server: address and port of every hop, the nearest to us first. Two hosts with one private
+    /// address behind different bastions are different servers.
+    pub fn server(&self) -> Vec<(String, u16)> {
+        let before = self.jump.as_ref().map(|jump| jump.server());
+        let mut server = before.unwrap_or_default();
+        server.push((self.address.to_lowercase(), self.port));
+        server
+    }
+
+    /// The bastions on the way, the nearest to us first.
+    pub fn hops(&self) -> Vec<Arc<Settings>> {
+        let mut hops = self.jump.as_ref().map_or_else(Vec::new, |jump| jump.hops());
+        hops.extend(self.jump.clone());
+        hops
+    }
+
+    /// Whether one session can serve both.
+    fn is_same_login(&self, other: &Self) -> bool {
+        let passphrase = |settings: &Self| {
+            let text = settings.passphrase.as_ref();
+            text.map(|text| text.expose_secret().to_owned())
+        };
+        let is_same_way = match (&self.jump, &other.jump) {
+            (None, None) => true,
+            (Some(jump), Some(others)) => jump.is_same_login(others),
+            _ => false,
+        };
+        is_same_way
+            && self.address == other.address
+            && self.port == other.port
+            && self.user == other.user
+            && self.private_key == other.private_key
+            && passphrase(self) == passphrase(other)
+            && self.agent == other.agent
+            && self.known_hosts == other.known_hosts
+            && self.host_key == other.host_key
+            && self.connect_timeout == other.connect_timeout
+            && self.dead_after == other.dead_after
+    }
 }
 
 impl PartialEq for Settings {

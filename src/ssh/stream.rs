@@ -10,13 +10,14 @@ use ssh2::Channel;
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::channel::{PIECE_BYTES, exit_of, read_some, write_some};
 use super::connection::Connection;
 use super::error::{Endpoint, Error};
 use super::lines::{LINE_BYTES_MAX, Line, Lines};
+use super::pulse::{Answer, Pulse, QUESTION, answer_of};
 
 /// Pieces read before other tasks of the thread have their turn. The runtime's own budget counts a piece of 32 KiB, with all that
 /// decrypting it costs, like one message; a host that floods would hold the others up for a second on a busy machine.
@@ -57,6 +58,9 @@ impl Stream {
         let (deliver, events) = mpsc::channel(EVENTS_QUEUED_MAX);
         let stop = CancellationToken::new();
         let bytes_read = Arc::new(AtomicU64::new(0));
+        // Where the connection is TCP of our own, the kernel watches it.
+        let is_behind_bastion = connection.via().is_some();
+        let pulse = is_behind_bastion.then(|| Pulse::of_host(connection.dead_after));
         let owner = Owner {
             bytes_read: bytes_read.clone(),
             connection,
@@ -67,6 +71,7 @@ impl Stream {
             piece: vec![0; PIECE_BYTES],
             undelivered: VecDeque::new(),
             deliver,
+            pulse,
         };
         let stopped = stop.clone();
         let owner = tokio::spawn(async move {
@@ -153,6 +158,8 @@ struct Owner {
     /// Lines of the last piece read that the reader has not taken; while there are some, nothing more is read.
     undelivered: VecDeque<Event>,
     deliver: mpsc::Sender<Event>,
+    /// Of a host behind a bastion.
+    pulse: Option<Pulse>,
 }
 
 impl Owner {
@@ -185,6 +192,7 @@ impl Owner {
             // A host that prints faster than we read must not keep the runtime's thread, or nobody could stop us.
             consume_budget().await;
             self.send_lines().await?;
+            self.ask().await?;
             self.read_all().await?;
             if self.undelivered.is_empty() && self.channel.eof() {
                 return self.command_ended().await;
@@ -193,6 +201,10 @@ impl Owner {
             if self.undelivered.is_empty() && self.channel.read_window().available > 0 {
                 continue;
             }
+            if let Some(error) = self.death() {
+                return Ok(error);
+            }
+            let look_at = self.pulse.as_ref().and_then(Pulse::next);
             let has_undelivered = !self.undelivered.is_empty();
             let is_sending = self.sending.is_some();
             tokio::select! {
@@ -205,12 +217,48 @@ impl Owner {
                 }
                 readable = self.connection.readable(), if !has_undelivered || is_sending => {
                     readable?;
+                    if let Some(pulse) = &mut self.pulse {
+                        pulse.hear();
+                    }
                 }
+                () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() && !has_undelivered => {}
                 Some(line) = self.lines_to_send.recv(), if !is_sending => {
                     self.sending = Some((line.into_bytes(), 0));
                 }
             }
         }
+    }
+
+    /// Asks a host behind a bastion for a sign of life when it is time. Reads the socket, so it comes before `read_all`.
+    async fn ask(&mut self) -> Result<(), ssh2::Error> {
+        let Some(pulse) = &mut self.pulse else {
+            return Ok(());
+        };
+        if !self.undelivered.is_empty() {
+            pulse.pause();
+            return Ok(());
+        }
+        if pulse.next().is_some_and(|at| at <= Instant::now()) {
+            pulse.ask();
+        }
+        if pulse.is_asking() {
+            let channel = &mut self.channel;
+            let asked = self
+                .connection
+                .unless_inbound(|| channel.setenv(QUESTION, "1"));
+            match answer_of(asked.await)? {
+                Answer::Waits => {}
+                Answer::Came => pulse.answered(),
+                Answer::Never => pulse.give_up(),
+            }
+        }
+        Ok(())
+    }
+
+    fn death(&mut self) -> Option<Error> {
+        let pulse = self.pulse.as_mut()?;
+        let asked = pulse.asked()?;
+        pulse.is_dead().then(|| self.connection.unanswered(asked))
     }
 
     /// Sends as much as the peer takes now.

@@ -17,6 +17,7 @@ mod toxiproxy;
 mod two_hosts;
 
 // What is claimed.
+mod bastion;
 mod commands;
 mod delivery;
 mod describe_faults;

@@ -20,6 +20,8 @@ pub struct Sshd {
     namespace: Option<Namespace>,
     /// A shell script that lays out the server's own view of the disk.
     mounts: Option<String>,
+    /// Only another machine reaches it.
+    is_hidden: bool,
     name: String,
     folder: PathBuf,
     listener: Option<Process>,
@@ -27,22 +29,27 @@ pub struct Sshd {
 
 impl Sshd {
     pub fn start(stem: &str) -> Self {
-        Self::start_in(stem, None, None, "")
+        Self::start_in(stem, None, None, "", false)
     }
 
     /// With lines of sshd_config that go before the lab's own: the first value of a key counts.
     pub fn start_with(stem: &str, lines: &str) -> Self {
-        Self::start_in(stem, None, None, lines)
+        Self::start_in(stem, None, None, lines, false)
     }
 
     /// Behind a cable that can lose every packet.
     pub fn start_behind_cable(stem: &str) -> Self {
-        Self::start_in(stem, Some(Namespace::new()), None, "")
+        Self::start_in(stem, Some(Namespace::new()), None, "", false)
     }
 
     /// On a machine whose disk a script has laid out, in a mount namespace of its own; needs root.
     pub fn start_on_disk(stem: &str, script: &str) -> Self {
-        Self::start_in(stem, None, Some(script.to_owned()), "")
+        Self::start_in(stem, None, Some(script.to_owned()), "", false)
+    }
+
+    /// On a machine that only `bastion` reaches, which is behind a cable itself.
+    pub fn start_beyond(stem: &str, bastion: &Self) -> Self {
+        Self::start_in(stem, Some(bastion.cable().beyond()), None, "", true)
     }
 
     fn start_in(
@@ -50,6 +57,7 @@ impl Sshd {
         namespace: Option<Namespace>,
         mounts: Option<String>,
         lines: &str,
+        is_hidden: bool,
     ) -> Self {
         let address = namespace.as_ref().map_or("127.0.0.1", Namespace::address);
         let mut sshd = Self {
@@ -57,6 +65,7 @@ impl Sshd {
             port: lab::free_port(),
             namespace,
             mounts,
+            is_hidden,
             name: lab::unique(stem),
             folder: lab::folder(&format!("{stem}-sshd")),
             listener: None,
@@ -105,7 +114,12 @@ impl Sshd {
             self.folder.join("sshd.log"),
         ));
         lab::eventually("sshd listens", Duration::from_secs(10), || {
+            if self.is_hidden {
+                let log = self.log();
+                return lab::claim(log.contains("Server listening on"), log);
+            }
             TcpStream::connect((self.address.as_str(), self.port))
+                .map(|_| ())
                 .map_err(|error| error.to_string())
         });
     }

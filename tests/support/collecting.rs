@@ -31,6 +31,7 @@ pub fn mirror_host(fleet: &Fleet, name: &str) -> MirrorHost {
             host_key: HostKeyPolicy::Strict,
             connect_timeout: Duration::from_secs(10),
             dead_after: Duration::from_secs(10),
+            jump: None,
         },
         kafka: kafka::Settings {
             consumer_groups: simulator::CONSUMER_GROUPS.to_owned(),

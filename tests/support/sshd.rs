@@ -141,6 +141,7 @@ impl Sshd {
             host_key: HostKeyPolicy::Strict,
             connect_timeout: Duration::from_secs(15),
             dead_after: Duration::from_secs(30),
+            jump: None,
         }
     }
 

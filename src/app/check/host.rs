@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use super::groups::{self, Question};
+use super::hops::{Hops, Steps, Stop};
 use super::probe::{self, Entry, Seen};
 use super::{Reporter, mends, since};
 use crate::collector::{MirrorHost, SourceSettings};
 use crate::finding::Verdict;
 use crate::kafka::{self, Progress, RoundText, Transcript};
-use crate::ssh::{self, Gate, Session, Step};
+use crate::ssh::{self, Session};
 
 /// The probe starts one JVM, which it kills after 30 s, and its shell has a second's work beside it.
 const PROBE_LIMIT: Duration = Duration::from_secs(45);
@@ -29,26 +30,21 @@ const ROUND_BYTES_MAX: usize = 1024 * 1024;
 /// What the host said that a finding shows.
 const SAID_CHARS_MAX: usize = 200;
 
-const STEPS: [Step; 5] = [
-    Step::Resolve,
-    Step::Tcp,
-    Step::HostKey,
-    Step::Login,
-    Step::Shell,
-];
-
 /// The links of one mirror host.
 pub(super) struct HostCheck {
     host: Arc<MirrorHost>,
     questions: Vec<Question>,
+    hops: Arc<Hops>,
 }
 
-/// Why nothing more can be asked, in the words of a skipped finding.
-type Stop = String;
-
 impl HostCheck {
-    pub fn new(host: Arc<MirrorHost>, sources: impl Iterator<Item = SourceSettings>) -> Self {
+    pub fn new(
+        host: Arc<MirrorHost>,
+        sources: impl Iterator<Item = SourceSettings>,
+        hops: Arc<Hops>,
+    ) -> Self {
         Self {
+            hops,
             host,
             questions: Question::gather(sources),
         }
@@ -87,43 +83,18 @@ impl HostCheck {
 
     async fn connect(&self, reporter: &Reporter) -> Result<Session, Stop> {
         let name = &self.host.name;
-        let mut passed = Vec::new();
-        let mut on_step = |step: Step, took: Duration, detail: &str| {
-            passed.push((step, took, detail.to_owned()));
-        };
-        let gate = Gate::impatient(self.host.handshakes_per_host);
-        let started = Instant::now();
-        let connected = ssh::connect(&self.host.ssh, &gate, &mut on_step).await;
-        let took = since(started);
-        for (step, took, detail) in &passed {
-            let verdict = Verdict::Passed(detail.clone());
-            reporter.say(name, link_of(*step), *took, verdict).await;
+        self.hops.prove(&self.host.ssh, reporter).await?;
+        let bastions = &self.hops.bastions;
+        let gate = bastions.gate(&self.host.ssh, self.host.handshakes_per_host);
+        let mut steps = Steps::of(&self.host.ssh, true);
+        let connected = bastions
+            .connect(&self.host.ssh, &gate, &mut steps.listener())
+            .await;
+        let stop = steps.report(name, connected.as_ref().err(), reporter).await;
+        match (connected, stop) {
+            (Ok(session), _) => Ok(session),
+            (Err(error), stop) => Err(stop.unwrap_or_else(|| error.reason())),
         }
-        let error = match connected {
-            Ok(session) => return Ok(session),
-            Err(error) => error,
-        };
-        let failed = error.step().unwrap_or(Step::Shell);
-        let stop = format!("{} failed", link_of(failed));
-        // A key file or known_hosts that cannot be read fails before the first step: those in between were not tried.
-        for step in STEPS {
-            if passed.iter().any(|(done, ..)| *done == step) {
-                continue;
-            }
-            if step == failed {
-                let spent: Duration = passed.iter().map(|(_, took, _)| *took).sum();
-                let verdict = Verdict::Failed {
-                    // With the fingerprint offered, which the mend asks to compare.
-                    why: error.detail(),
-                    mend: error.mend(),
-                };
-                let took = took.saturating_sub(spent);
-                reporter.say(name, link_of(step), took, verdict).await;
-            } else {
-                self.skip(reporter, link_of(step), &stop).await;
-            }
-        }
-        Err(stop)
     }
 
     /// The host's side of the CLI, then every question.
@@ -326,16 +297,6 @@ impl HostCheck {
             ),
             format!("try it by hand: {}", mends::by_hand(&self.host, describe)),
         ))
-    }
-}
-
-fn link_of(step: Step) -> &'static str {
-    match step {
-        Step::Resolve => "name",
-        Step::Tcp => "tcp",
-        Step::HostKey => "host key",
-        Step::Login => "login",
-        Step::Shell => "shell",
     }
 }
 

@@ -93,8 +93,17 @@ pub(super) fn login_command(host: &MirrorHost) -> String {
     let key = key.map_or_else(String::new, |key| {
         format!(" -i {}", quoted(&key.display().to_string()))
     });
+    let hops = ssh.hops();
+    let hops = hops
+        .iter()
+        .map(|hop| format!("{}@{}:{}", hop.user, hop.address, hop.port));
+    let hops = hops.collect::<Vec<_>>().join(",");
+    let jump = match hops.as_str() {
+        "" => String::new(),
+        hops => format!(" -J {}", quoted(hops)),
+    };
     format!(
-        "ssh -p {}{key} {}@{}",
+        "ssh{jump} -p {}{key} {}@{}",
         ssh.port,
         quoted(&ssh.user),
         ssh.address

@@ -23,6 +23,7 @@ fn host() -> Arc<MirrorHost> {
             host_key: HostKeyPolicy::Strict,
             connect_timeout: Duration::from_secs(1),
             dead_after: Duration::from_secs(3),
+            jump: None,
         },
         kafka: Settings {
             consumer_groups: "/opt/kafka/bin/kafka-consumer-groups.sh".to_owned(),
