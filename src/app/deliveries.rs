@@ -139,6 +139,11 @@ impl Deliveries {
         self.at_work.iter().map(|it| it.status.clone()).collect()
     }
 
+    /// Names of the readers that the journal keeps for them.
+    pub(super) fn readers(&self) -> Vec<&'static str> {
+        self.at_work.iter().map(|it| it.name).collect()
+    }
+
     /// Returns when every delivery has ended.
     pub(super) async fn finish(mut self) {
         while self.tasks.join_next().await.is_some() {}

@@ -134,8 +134,11 @@ impl Pipeline {
         need.claim_descriptors().map_err(StartError::from)?;
         let sinks = self.deliveries.plan(&config.sinks);
         let sinks = sinks.map_err(StartError::from)?;
-        let kept = self.journal.keep_readers(&sinks.readers()).await;
-        kept.map_err(StartError::from)?;
+        // Only where it changes something: a journal that takes nothing now must not keep a shorter retain_for away from it.
+        if sinks.readers() != self.deliveries.readers() {
+            let kept = self.journal.keep_readers(&sinks.readers()).await;
+            kept.map_err(StartError::from)?;
+        }
         // From here on nothing fails, and nothing waits: dropping this future can leave nothing half-way.
         warn_of_scarce_memory(need);
         self.journal.set_retention(&config.journal);
