@@ -14,6 +14,10 @@ use super::lock::beside;
 /// Measured on a full tmpfs: without it not even one record can be deleted, because the deletion itself has to be logged.
 const RESERVE_BYTES: u64 = 4 << 20;
 
+/// With less than this a spent reserve is not worth making again. Between the two it is halved: a disk that others keep full must not
+/// stop records for which retention has made room inside the file. Measured: half a MiB is enough to begin deleting.
+const RESERVE_BYTES_MIN: u64 = 512 << 10;
+
 /// `<path>.reserve`, from one run to the next.
 #[derive(Debug)]
 pub(super) struct Reserve {
@@ -34,7 +38,7 @@ impl Reserve {
     /// Sets the space aside where that is possible.
     pub(super) fn beside(journal: &Path) -> Reserve {
         let path = beside(journal, ".reserve");
-        let state = match make(&path) {
+        let state = match make(&path, RESERVE_BYTES) {
             true => State::Made,
             false => State::Missing,
         };
@@ -52,21 +56,25 @@ impl Reserve {
 
     /// Whether something may be added: a reserve that was spent has to be there again first.
     pub(super) fn lets_add(&mut self) -> bool {
-        if self.state == State::Spent && make(&self.path) {
-            self.state = State::Made;
+        let mut bytes = RESERVE_BYTES;
+        while self.state == State::Spent && bytes >= RESERVE_BYTES_MIN {
+            if make(&self.path, bytes) {
+                self.state = State::Made;
+            }
+            bytes /= 2;
         }
         self.state != State::Spent
     }
 }
 
-fn make(path: &Path) -> bool {
+fn make(path: &Path, bytes: u64) -> bool {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .open(path);
-    let is_made = file.is_ok_and(|file| set_aside(&file));
+    let is_made = file.is_ok_and(|file| set_aside(&file, bytes));
     if !is_made {
         // Half a reserve would only take the space away.
         let _not_there = std::fs::remove_file(path);
@@ -74,6 +82,6 @@ fn make(path: &Path) -> bool {
     is_made
 }
 
-fn set_aside(file: &File) -> bool {
-    fallocate(file, FallocateFlags::empty(), 0, RESERVE_BYTES).is_ok()
+fn set_aside(file: &File, bytes: u64) -> bool {
+    fallocate(file, FallocateFlags::empty(), 0, bytes).is_ok()
 }
