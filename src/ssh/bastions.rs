@@ -104,10 +104,7 @@ impl Bastions {
     pub(super) fn of(&self, settings: &Arc<Settings>) -> Arc<Bastion> {
         let gate = self.gate(settings, HANDSHAKES);
         let mut all = locked(&self.by_login);
-        if let Some(known) = all
-            .iter()
-            .find(|bastion| bastion.settings.is_same_login(settings))
-        {
+        if let Some(known) = all.iter().find(|bastion| *bastion.settings == **settings) {
             return known.clone();
         }
         let bastion = Arc::new(Bastion {

@@ -82,30 +82,6 @@ impl Settings {
         hops.extend(self.jump.clone());
         hops
     }
-
-    /// Whether one session can serve both.
-    fn is_same_login(&self, other: &Self) -> bool {
-        let passphrase = |settings: &Self| {
-            let text = settings.passphrase.as_ref();
-            text.map(|text| text.expose_secret().to_owned())
-        };
-        let is_same_way = match (&self.jump, &other.jump) {
-            (None, None) => true,
-            (Some(jump), Some(others)) => jump.is_same_login(others),
-            _ => false,
-        };
-        is_same_way
-            && self.address == other.address
-            && self.port == other.port
-            && self.user == other.user
-            && self.private_key == other.private_key
-            && passphrase(self) == passphrase(other)
-            && self.agent == other.agent
-            && self.known_hosts == other.known_hosts
-            && self.host_key == other.host_key
-            && self.connect_timeout == other.connect_timeout
-            && self.dead_after == other.dead_after
-    }
 }
 
 impl PartialEq for Settings {
@@ -123,6 +99,7 @@ impl PartialEq for Settings {
             host_key,
             connect_timeout,
             dead_after,
+            jump,
         } = self;
         let passphrase = passphrase.as_ref().map(ExposeSecret::expose_secret);
         let other_passphrase = other.passphrase.as_ref().map(ExposeSecret::expose_secret);
@@ -136,6 +113,7 @@ impl PartialEq for Settings {
             && *host_key == other.host_key
             && *connect_timeout == other.connect_timeout
             && *dead_after == other.dead_after
+            && *jump == other.jump
     }
 }
 
