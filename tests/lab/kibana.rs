@@ -16,12 +16,15 @@ use mirrorlag::kibana::{self, Dashboard, Description, Layout};
 use serde_json::{Value, json};
 
 use crate::collector::{Config, END_LIMIT, Shape};
-use crate::elasticsearch::Elasticsearch;
+use crate::elasticsearch::{Document, Elasticsearch};
 use crate::sshd::Sshd;
 use crate::{kafka, lab};
 
 /// A few rounds of a real CLI, on two busy cores.
 const ROUNDS_LIMIT: Duration = Duration::from_secs(240);
+
+/// Between what the second topic lags behind at first and at last.
+const LAG_LIMIT: i64 = 60;
 
 const INTERVAL: &str = "5s";
 const INTERVAL_MS: i64 = 5000;
@@ -82,7 +85,11 @@ fn write() -> Written {
     kafka::produce(&topics[0], 300);
     kafka::commit(&group, &topics[1..], 40);
     lab::eventually("documents of every kind", ROUNDS_LIMIT, || {
-        enough(&server, &index, 3)
+        enough(&server, &index, 3)?;
+        // It was above the limit, and came down.
+        let lags = lags(&server.documents(&index)?, &topics[1]);
+        let crossed = lags.iter().any(|lag| *lag > LAG_LIMIT) && lags.last() <= Some(&LAG_LIMIT);
+        lab::claim(crossed, &lags)
     });
     for collector in &mut collectors {
         collector.terminate(END_LIMIT);
@@ -118,6 +125,14 @@ fn captured_cli(name: &str) -> std::path::PathBuf {
     fs::copy(captured.join(format!("{name}.txt")), folder.join("stdout")).expect("its table");
     fs::write(folder.join("stderr"), "").expect("no errors");
     script
+}
+
+/// The lags of a topic, oldest first.
+fn lags(documents: &[Document], topic: &str) -> Vec<i64> {
+    let of_topic = documents.iter().filter(|d| d.text("topic") == topic);
+    of_topic
+        .filter_map(|d| d.source["lag_total"].as_i64())
+        .collect()
 }
 
 /// `Ok` when each kind of outcome has that many instants.
@@ -182,7 +197,7 @@ impl Written {
             partitions_index: self.partitions_index.clone(),
             layout,
             partitions: 6,
-            lag_limit: 60,
+            lag_limit: LAG_LIMIT.unsigned_abs(),
             minutes: 60,
             topics: vec![self.topics[0].clone(), "kibana-silent".to_owned()],
             ..Description::default()
@@ -598,11 +613,16 @@ fn each_rule_fires_for_what_it_is_made_for_and_for_nothing_else() {
             .iter()
             .filter_map(|d| d["lag_total"].as_i64())
             .collect();
-        !lags.is_empty() && lags.iter().all(|lag| *lag > 60)
+        !lags.is_empty() && lags.iter().all(|lag| *lag > LAG_LIMIT)
     };
     let lag = by_hand(&high, ["topic", "mirror_host"]);
     assert!(
         lag.contains(&format!("{}/mm-1", written.topics[0])),
+        "{lag:?}"
+    );
+    // A sawtooth that comes down is no alarm.
+    assert!(
+        !lag.contains(&format!("{}/mm-1", written.topics[1])),
         "{lag:?}"
     );
     assert_eq!(fired["lag"], lag);
