@@ -33,7 +33,12 @@ pub async fn kill_again_and_again(cycles: u32) {
         acknowledged = kept;
     }
     assert!(!acknowledged.is_empty(), "no cycle came as far as a record");
+    let starts = place.lines("collecting");
     let mut run = place.run();
+    // Before it listens for signals, SIGTERM simply ends it.
+    place
+        .until("a last start", |it| it.lines("collecting") > starts)
+        .await;
     place
         .until("all that the journal had", |it| {
             acknowledged.is_subset(&it.documents())
