@@ -39,7 +39,9 @@ async fn twenty_sighups_in_a_row_are_taken_one_after_the_other_and_as_fewer() {
     run.until_it_says("kept=2 added=0 changed=0 removed=1");
     let taken = run.lines_with("configuration taken kept=").len();
     assert!((2..=21).contains(&taken), "{taken}");
-    assert_eq!(site.logins("mm-0"), 3);
+    // The added one may have been removed before it had logged in.
+    let logins = site.logins("mm-0");
+    assert!((2..=3).contains(&logins), "{logins}");
     run.stop();
     let records = records(&site.journal());
     assert_no_tick_twice(&records);
