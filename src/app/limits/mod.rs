@@ -3,7 +3,7 @@
 
 mod memory;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -13,6 +13,12 @@ pub(super) use self::memory::Scarce;
 
 /// The socket of its session.
 const DESCRIPTORS_PER_SOURCE: u64 = 1;
+
+/// Behind a bastion it is a pair of sockets in this process.
+const DESCRIPTORS_PER_SOURCE_BEHIND_A_BASTION: u64 = 2;
+
+/// Sessions with one bastion: one, and up to four while hosts behind it swallow attempts to connect; each with its login's files.
+const DESCRIPTORS_PER_BASTION: u64 = 8;
 
 /// Beside the socket, while it connects: a lookup of the name, the agent, a key file, known_hosts; one or two of them at once.
 const DESCRIPTORS_PER_HANDSHAKE: u64 = 2;
@@ -68,7 +74,8 @@ impl Need {
     pub(super) fn of(config: &Config, sources: usize) -> Self {
         let sources = sources as u64;
         let urls = config.sinks.elasticsearch.as_ref().map(|it| it.urls.len());
-        let descriptors = sources * DESCRIPTORS_PER_SOURCE
+        let descriptors = sources * sockets_per_source(config)
+            + bastions(config) * DESCRIPTORS_PER_BASTION
             + handshakes(config) * DESCRIPTORS_PER_HANDSHAKE
             + urls.unwrap_or(0) as u64 * DESCRIPTORS_PER_URL
             + DESCRIPTORS_OF_JOURNAL
@@ -144,14 +151,31 @@ impl Need {
     }
 }
 
+/// What each source takes at most. While a changed configuration is taken some of the old are still ending, so the dearest counts for all.
+fn sockets_per_source(config: &Config) -> u64 {
+    match bastions(config) {
+        0 => DESCRIPTORS_PER_SOURCE,
+        _ => DESCRIPTORS_PER_SOURCE_BEHIND_A_BASTION,
+    }
+}
+
+/// Servers on the way to those of the sources.
+fn bastions(config: &Config) -> u64 {
+    let hops = config
+        .sources
+        .iter()
+        .flat_map(|source| source.mirror_host.ssh.hops());
+    let servers: HashSet<_> = hops.map(|hop| hop.server()).collect();
+    servers.len() as u64
+}
+
 /// Handshakes that may be under way at once: of each server as many as its limit lets in, and no more than it has sources.
 fn handshakes(config: &Config) -> u64 {
-    let mut of_server: HashMap<(&str, u16), (u64, u64)> = HashMap::new();
+    let mut of_server: HashMap<Vec<(String, u16)>, (u64, u64)> = HashMap::new();
     for source in &config.sources {
         let host = &source.mirror_host;
-        let server = (host.ssh.address.as_str(), host.ssh.port);
         let limit = host.handshakes_per_host as u64;
-        of_server.entry(server).or_insert((0, limit)).0 += 1;
+        of_server.entry(host.ssh.server()).or_insert((0, limit)).0 += 1;
     }
     let at_once = of_server
         .values()
