@@ -8,6 +8,7 @@ mod held;
 mod link;
 mod memory;
 mod once;
+mod opening;
 mod queue;
 mod round;
 mod schedule;

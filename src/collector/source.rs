@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::held::Held;
 use super::link::{Error, HostShare, Link, RoundEnd};
 use super::memory::Memory;
+use super::opening::{Connection, Opening};
 use super::round::{Round, listed, samples};
 use super::schedule::{Schedule, Tick, UsedTicks};
 use super::status::SourceStatus;
@@ -70,26 +71,6 @@ pub(super) struct LeftOff {
     pub planned_from: Option<DateTime<Utc>>,
 }
 
-enum Connection {
-    Up(Box<Link>),
-    Opening(Opening),
-}
-
-/// A link being opened in its own task, so that ticks go on meanwhile.
-struct Opening {
-    task: tokio::task::JoinHandle<Result<Link, Error>>,
-    /// Why the link before this one ended or could not be opened; `None` at the start.
-    failed: Option<Error>,
-    /// The first attempt at the start or after a link was lost: worth waiting for.
-    is_first: bool,
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Source {
     pub(super) fn new(
         settings: SourceSettings,
@@ -100,7 +81,13 @@ impl Source {
         left_off: LeftOff,
     ) -> Self {
         let settings = Arc::new(settings);
-        let link = Connection::Opening(open(&settings, &share, Duration::ZERO, None, true));
+        let link = Connection::Opening(Opening::start(
+            &settings,
+            &share,
+            Duration::ZERO,
+            None,
+            true,
+        ));
         Self {
             name: settings.name.as_str().into(),
             schedule: Schedule::new(&settings.name, settings.interval),
@@ -205,7 +192,7 @@ impl Source {
         self.await_first_connection(started).await;
         let round = match &mut self.link {
             Connection::Opening(opening) => {
-                Round::without_link(not_connected(opening, &self.share, &self.settings))
+                Round::without_link(opening.why_not_yet(&self.share, &self.settings))
             }
             Connection::Up(link) => {
                 let ended = ask(link, &self.share, tick).await;
@@ -379,26 +366,8 @@ impl Source {
             (false, _) => self.reopen.next_wait(),
         };
         // The old link is dropped here, which ends its connection.
-        self.link = Connection::Opening(open(&self.settings, &self.share, wait, failed, is_first));
-    }
-}
-
-fn open(
-    settings: &Arc<SourceSettings>,
-    share: &HostShare,
-    wait: Duration,
-    failed: Option<Error>,
-    is_first: bool,
-) -> Opening {
-    let (settings, share) = (settings.clone(), share.clone());
-    let task = tokio::spawn(async move {
-        sleep(wait).await;
-        Link::open(&settings, &share).await
-    });
-    Opening {
-        task,
-        failed,
-        is_first,
+        let opening = Opening::start(&self.settings, &self.share, wait, failed, is_first);
+        self.link = Connection::Opening(opening);
     }
 }
 
@@ -417,13 +386,6 @@ pub(super) async fn ask(
     // Held until here: the host runs no more describes than it was promised.
     drop(turn);
     round
-}
-
-fn not_connected(opening: &Opening, share: &HostShare, settings: &SourceSettings) -> String {
-    let failed = opening.failed.as_ref().map(Error::reason);
-    failed
-        .or_else(|| share.last_failure(&settings.mirror_host.ssh))
-        .unwrap_or_else(|| "still connecting".to_owned())
 }
 
 fn until(instant: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
