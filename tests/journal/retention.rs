@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use mirrorlag::journal::{Dropped, Journal};
 
-use crate::{Place, bodies, letter, numbers};
+use crate::{Place, assert_sound, bodies, letter, numbers};
 
 fn in_days(days: i64) -> chrono::DateTime<Utc> {
     Utc::now() + TimeDelta::days(days)
@@ -141,4 +141,44 @@ async fn the_size_names_the_oldest_record() {
     assert!((Utc::now() - size.oldest.unwrap()).num_seconds().abs() < 60);
     assert_eq!((size.records, size.letters), (2, 0));
     assert!(size.bytes > 0);
+}
+
+/// What SIGTERM does to it: the program gives the future up and closes the journal.
+#[tokio::test]
+async fn a_retention_that_is_given_up_half_way_leaves_a_sound_journal_and_all_that_is_unread() {
+    let place = Place::new();
+    let mut settings = place.settings();
+    settings.retain_for = Duration::ZERO;
+    let journal = Journal::open(&settings).unwrap();
+    journal.keep_readers(&["sink"]).await.unwrap();
+    let newest = 20_000;
+    journal.append(bodies(1..=newest), None).await.unwrap();
+    let unread = newest - 10;
+    journal.commit("sink", unread, vec![]).await.unwrap();
+    let now = Utc::now() + TimeDelta::hours(1);
+    let given_up = {
+        let mut retaining = std::pin::pin!(journal.retain(now));
+        let mut given_up = false;
+        // Some of its steps are done, and one is under way.
+        for _ in 0..20 {
+            let step = tokio::time::timeout(Duration::from_millis(1), &mut retaining).await;
+            given_up = step.is_err();
+            if journal.size().await.unwrap().records < newest {
+                break;
+            }
+        }
+        given_up
+    };
+    journal.close().await;
+    assert!(given_up, "it had ended before it could be given up");
+    assert_sound(&place.path());
+    let journal = place.open();
+    let kept = numbers(&journal).await;
+    assert_eq!(kept.last(), Some(&newest));
+    assert!(
+        kept.len() as u64 >= newest - unread,
+        "unread records are gone"
+    );
+    assert!((kept.len() as u64) < newest, "nothing was dropped yet");
+    journal.close().await;
 }
