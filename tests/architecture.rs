@@ -98,8 +98,13 @@ fn code_of(text: &str) -> String {
 
 /// Rooms and corridors named behind `crate::`, also inside `crate::{a, b}`.
 fn imports(code: &str) -> BTreeSet<String> {
+    named_behind("crate::", code)
+}
+
+/// First words behind `path`, also those of a list in braces.
+fn named_behind(path: &str, code: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for behind in code.split("crate::").skip(1) {
+    for behind in code.split(path).skip(1) {
         if let Some(list) = behind.strip_prefix('{') {
             let mut depth = 0_usize;
             let mut name = String::new();
@@ -220,8 +225,8 @@ fn files_of_one_room_do_not_import_each_other_in_a_circle() {
     let mut arrows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, file) in &modules {
         let folder = file.path.parent().unwrap().display().to_string();
-        for behind in file.code.split("super::").skip(1) {
-            let target = format!("{folder}/{}", first_word(behind));
+        for word in named_behind("super::", &file.code) {
+            let target = format!("{folder}/{word}");
             if let Some((target, _)) = modules.get_key_value(&target) {
                 arrows.entry(name).or_default().push(target);
             }

@@ -9,15 +9,6 @@ use rusqlite::Connection;
 use super::error::Cause;
 use super::tables::{instant, instant_text};
 
-/// Since schema 2.
-pub(super) const TABLE: &str = "
-CREATE TABLE notes (
-  name     TEXT PRIMARY KEY,
-  noted_at TEXT NOT NULL,                        -- UTC, RFC 3339 with milliseconds
-  value    TEXT NOT NULL                         -- JSON
-) WITHOUT ROWID;
-";
-
 /// Notes written in one transaction: well under a millisecond, so that an append never waits noticeably behind them.
 pub(super) const NOTES_PER_STEP: usize = 64;
 

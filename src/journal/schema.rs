@@ -10,7 +10,6 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::{BUSY_WAIT, Cause};
 use super::lock::beside;
-use super::notes;
 
 /// `PRAGMA application_id`: "mlag" in ASCII, so that `file` and we can tell a journal from any other SQLite file.
 const APPLICATION_ID: u32 = 0x6d6c_6167;
@@ -57,6 +56,15 @@ CREATE TABLE letters (
 CREATE TABLE marks (
   name  TEXT PRIMARY KEY,
   value BLOB NOT NULL
+) WITHOUT ROWID;
+";
+
+/// Since schema 2.
+const NOTES_TABLE: &str = "
+CREATE TABLE notes (
+  name     TEXT PRIMARY KEY,
+  noted_at TEXT NOT NULL,                        -- UTC, RFC 3339 with milliseconds
+  value    TEXT NOT NULL                         -- JSON
 ) WITHOUT ROWID;
 ";
 
@@ -170,7 +178,7 @@ fn create(path: &Path) -> Result<(), Cause> {
     connection.execute_batch(&format!(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL;
          BEGIN; {TABLES} {notes} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
-        notes = notes::TABLE,
+        notes = NOTES_TABLE,
     ))?;
     connection
         .close()
@@ -246,7 +254,7 @@ fn migrated(connection: Connection) -> Result<Connection, Cause> {
     if found < NOTES_SINCE {
         let change = format!(
             "BEGIN IMMEDIATE; {} PRAGMA user_version = {NOTES_SINCE}; COMMIT;",
-            notes::TABLE
+            NOTES_TABLE
         );
         connection.execute_batch(&change).inspect_err(|_| {
             if !connection.is_autocommit() {
