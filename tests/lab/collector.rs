@@ -224,6 +224,13 @@ impl Config {
         process::output_of(&mut self.command("check", &self.write()))
     }
 
+    /// `mirrorlag status --json`: its exit code and what it says.
+    pub fn status(&self) -> (Option<i32>, serde_json::Value) {
+        let output = self.ask(&["status", "--json"]);
+        let said = serde_json::from_slice(&output.stdout);
+        (output.status.code(), said.unwrap_or_default())
+    }
+
     /// Any command that takes `-c`, with the file behind it.
     pub fn ask(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mirrorlag"));

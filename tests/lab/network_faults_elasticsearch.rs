@@ -93,10 +93,29 @@ impl Patient {
             let is_said = said.is_empty() || lines.iter().any(|line| line.contains(said));
             lab::claim(is_said, lines)
         });
+        if !said.is_empty() {
+            self.status_shows_it();
+        }
         let lines = self.log_lines().split_off(self.lines_before);
         assert!(lines.len() <= LINES_MAX, "{}", lines.join("\n"));
         let growth = self.memory_kib() - self.memory_before;
         assert!(growth <= GROWTH_KIB_MAX, "{growth} KiB more");
+    }
+
+    /// `status` says that the sink retries or holds, and why.
+    fn status_shows_it(&self) {
+        lab::eventually("status shows what the sink does", SAID_LIMIT, || {
+            let (_, said) = self.config.status();
+            let sinks = said["sinks"].as_array().cloned().unwrap_or_default();
+            let is_shown = sinks.iter().any(|sink| {
+                sink["name"] == "elasticsearch"
+                    && (sink["phase"] == "retrying" || sink["phase"] == "holding")
+                    && sink["reason"]
+                        .as_str()
+                        .is_some_and(|reason| !reason.is_empty())
+            });
+            lab::claim(is_shown, sinks)
+        });
     }
 
     /// After the fault: all is there once.

@@ -71,7 +71,22 @@ impl TwoHosts {
                 document.text("outcome") == outcome && document.text("reason").contains(words)
             })
         });
+        self.until_status_names_it();
         documents[documents.len() - 1].clone()
+    }
+
+    /// Waits until `status` calls the suffering host unhealthy, with a mend.
+    #[track_caller]
+    fn until_status_names_it(&self) {
+        lab::eventually("status names the host that suffers", BACK_LIMIT, || {
+            let (code, said) = self.config.status();
+            let problems = said["problems"].as_array().cloned().unwrap_or_default();
+            let of_it = problems.iter().filter(|problem| {
+                let subject = problem["subject"].as_str().unwrap_or_default();
+                subject.starts_with(SUFFERING) && problem["mend"].is_string()
+            });
+            lab::claim(code == Some(1) && of_it.count() > 0, (code, problems))
+        });
     }
 
     /// Waits until some document of the suffering host has that outcome and those words in its reason.
