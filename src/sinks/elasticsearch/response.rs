@@ -174,7 +174,9 @@ fn refusal_of(error: &Value) -> Refusal {
         reason = format!("{reason}: {cause}");
     }
     Refusal {
-        kind: part(error, "type").map(|kind| cut(&kind)),
+        kind: part(error, "type")
+            .map(|kind| cut(&kind))
+            .filter(|kind| !kind.is_empty()),
         reason: cut(&reason),
     }
 }
