@@ -1,6 +1,7 @@
 //! In: the samples of one topic, one per tick. Out: records in the journal, a log line when the outcome changes.
 //! Never: delays the source, gives a sample up while there is room to wait, logs a line per retry.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub(super) struct TopicTask {
     source: Arc<str>,
     queue: Arc<Queue>,
     done: tokio::task::JoinHandle<()>,
-    last: Option<(Outcome, GroupState)>,
+    said: Said,
 }
 
 impl TopicTask {
@@ -35,13 +36,13 @@ impl TopicTask {
             source,
             done: tokio::spawn(keep(queue.clone(), journal, counts, held)),
             queue,
-            last: None,
+            said: Said::default(),
         }
     }
 
     /// Hands a sample over without waiting, with the mark that its source leaves with it.
     pub(super) fn hand_over(&mut self, sample: &Sample, mark: Option<Mark>) {
-        log_change(&self.source, sample, &mut self.last);
+        log_change(&self.source, sample, &mut self.said);
         match serde_json::to_vec(sample) {
             Ok(body) => self.queue.push(Due {
                 body,
@@ -112,18 +113,34 @@ async fn pause(queue: &Queue, wait: Duration) {
     let _either = tokio::time::timeout(wait, stopped).await;
 }
 
-fn log_change(source: &str, sample: &Sample, last: &mut Option<(Outcome, GroupState)>) {
-    let now = (sample.outcome, sample.group_state);
-    let before = last.replace(now);
-    if before == Some(now) {
+/// What the log has of a topic: trouble that goes to and fro between two outcomes is a line for each of them, not one per round.
+#[derive(Debug, Default)]
+struct Said {
+    last: Option<(Outcome, GroupState)>,
+    /// Outcomes without numbers since the last one with them.
+    trouble: BTreeSet<Outcome>,
+}
+
+impl Said {
+    fn is_news(&mut self, now: (Outcome, GroupState)) -> bool {
+        let before = self.last.replace(now);
+        if now.0 != Outcome::Ok {
+            return self.trouble.insert(now.0);
+        }
+        self.trouble.clear();
+        // A good start is not worth a line per topic.
+        before.map_or(now.1 != GroupState::Stable, |before| before != now)
+    }
+}
+
+fn log_change(source: &str, sample: &Sample, said: &mut Said) {
+    if !said.is_news((sample.outcome, sample.group_state)) {
         return;
     }
     let (topic, reason) = (&sample.topic, sample.reason.as_deref());
     let (outcome, group_state) = (sample.outcome.word(), sample.group_state.word());
-    match (before, sample.outcome) {
-        // A good start is not worth a line per topic.
-        (None, Outcome::Ok) if sample.group_state == GroupState::Stable => {}
-        (_, Outcome::Ok) => tracing::info!(source, topic, outcome, group_state, "outcome changed"),
+    match sample.outcome {
+        Outcome::Ok => tracing::info!(source, topic, outcome, group_state, "outcome changed"),
         _ => tracing::warn!(
             source,
             topic,
@@ -132,5 +149,25 @@ fn log_change(source: &str, sample: &Sample, last: &mut Option<(Outcome, GroupSt
             reason,
             "outcome changed"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_that_goes_to_and_fro_is_a_line_for_each_outcome_until_numbers_come_again() {
+        let mut said = Said::default();
+        let mut is_news = |outcome, state| said.is_news((outcome, state));
+        assert!(!is_news(Outcome::Ok, GroupState::Stable), "a good start");
+        assert!(is_news(Outcome::Ok, GroupState::Rebalancing));
+        for is_first in [true, false, false] {
+            assert_eq!(is_news(Outcome::CliError, GroupState::Unknown), is_first);
+            assert_eq!(is_news(Outcome::SshError, GroupState::Unknown), is_first);
+        }
+        assert!(is_news(Outcome::Ok, GroupState::Stable));
+        assert!(!is_news(Outcome::Ok, GroupState::Stable));
+        assert!(is_news(Outcome::CliError, GroupState::Unknown));
     }
 }

@@ -209,8 +209,8 @@ impl Error {
             }
             Self::KeyExchange { .. } => format!(
                 "allow KexAlgorithms curve25519-sha256 and an ed25519, ecdsa or rsa-sha2 host key in sshd_config there \
-                 (SHA-1 is not supported), compare what it has: {} -vv exit",
-                by_hand(at)
+                 (SHA-1 is not supported), compare what it has: {} exit",
+                by_hand(at).replacen("ssh", "ssh -vv", 1)
             ),
             Self::HostKeyUnknown { known_hosts, .. } => format!(
                 "compare the fingerprint with the host's owner, then: {}",
