@@ -307,7 +307,11 @@ impl Owner {
         };
         match bridge.ask(&self.connection).await? {
             Answer::Waits => return Ok(()),
-            Answer::Came => self.pulse.answered(),
+            Answer::Came => {
+                // It may have come within this call, unseen by those who wait for the socket.
+                self.via.hear();
+                self.pulse.answered();
+            }
             Answer::Never => self.pulse.give_up(),
         }
         bridge.is_asked = false;

@@ -35,6 +35,7 @@ fn held(
     let path = |end: &str| format!("/{}/{end}", patient.config.index);
     must(patient.server(), wound.0, &path(wound.1), wound.2.as_ref());
     patient.suffers(RECORDS, said);
+    patient.status_shows_it();
     must(patient.server(), mend.0, &path(mend.1), mend.2.as_ref());
     patient.recovers();
 }
@@ -80,6 +81,7 @@ fn rights_that_are_taken_hold_until_they_are_given_back() {
     patient.note();
     patient.server().revoke("restricted");
     patient.suffers(RECORDS, "HTTP 403");
+    patient.status_shows_it();
     patient.server().grant("restricted");
     patient.recovers();
 }

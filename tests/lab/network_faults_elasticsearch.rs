@@ -93,17 +93,14 @@ impl Patient {
             let is_said = said.is_empty() || lines.iter().any(|line| line.contains(said));
             lab::claim(is_said, lines)
         });
-        if !said.is_empty() {
-            self.status_shows_it();
-        }
         let lines = self.log_lines().split_off(self.lines_before);
         assert!(lines.len() <= LINES_MAX, "{}", lines.join("\n"));
         let growth = self.memory_kib() - self.memory_before;
         assert!(growth <= GROWTH_KIB_MAX, "{growth} KiB more");
     }
 
-    /// `status` says that the sink retries or holds, and why.
-    fn status_shows_it(&self) {
+    /// While it lasts and no node takes documents: `status` says that the sink retries or holds, and why.
+    pub fn status_shows_it(&self) {
         lab::eventually("status shows what the sink does", SAID_LIMIT, || {
             let (_, said) = self.config.status();
             let sinks = said["sinks"].as_array().cloned().unwrap_or_default();
@@ -160,6 +157,9 @@ fn fault(stem: &str, said: &str, wound: impl FnOnce(&Toxiproxy)) {
     patient.note();
     wound(&proxy);
     patient.suffers(RECORDS, said);
+    if !said.is_empty() {
+        patient.status_shows_it();
+    }
     proxy.heal();
     patient.recovers();
 }
@@ -172,6 +172,7 @@ fn ten_minutes_worth_of_ticks_wait_while_connections_are_refused() {
     proxy.switch_off();
     // At the default interval of 10 s, 60 ticks are ten minutes; here there is one each second.
     patient.suffers(2 * 60, "Connection refused");
+    patient.status_shows_it();
     proxy.switch_on();
     patient.recovers();
 }
@@ -254,6 +255,7 @@ fn one_dead_and_one_silent_node_of_three_are_said_once_and_all_dead_and_back_los
     patient.note();
     nodes[2].switch_off();
     patient.suffers(RECORDS, "the sink does not take documents");
+    patient.status_shows_it();
     for node in &nodes {
         node.switch_on();
         node.heal();
@@ -294,6 +296,7 @@ fn a_name_service_that_forgets_the_server_costs_nothing_but_time() {
     proxy.switch_off();
     proxy.switch_on();
     patient.suffers(RECORDS, "failed to lookup address");
+    patient.status_shows_it();
     fs::write(&hosts, &with).expect("a hosts file");
     patient.recovers();
 }
