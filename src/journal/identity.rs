@@ -34,6 +34,11 @@ impl Identity {
         })
     }
 
+    /// Whether the journal's name still leads to the file that was opened; of its log, which may come and go, nothing is said.
+    pub(super) fn is_same_file(&self) -> bool {
+        file_id(&self.path).is_ok_and(|found| found == Some(self.file))
+    }
+
     /// `Gone` when another file, or none, has the name by now.
     pub(super) fn check(&self) -> Result<(), Cause> {
         if file_id(&self.path)? != Some(self.file) {
