@@ -20,6 +20,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kibana", &[]),
     ("config", &["ssh", "kafka", "collector", "journal", "sinks"]),
     ("simulator", &[]),
+    // It shows samples, and what it is told of run and sinks: neither the journal nor the terminal is its own.
+    ("watch", &["kafka", "sample"]),
     (
         "app",
         &[
