@@ -83,6 +83,7 @@ pub(super) fn draw(
         .collect();
     for (line, row) in (0..area.height).zip(std::iter::once(&titles).chain(rows)) {
         let y = area.y + line;
+        let is_chosen = line > 0 && chosen == Some(usize::from(line) - 1);
         let mut x = area.x;
         for ((column, width), cell) in columns.iter().zip(&widths).zip(row) {
             let Some(width) = *width else { continue };
@@ -91,14 +92,19 @@ pub(super) fn draw(
                 Kind::Number => width.saturating_sub(cells(&text)),
                 _ => 0,
             };
-            let style = look.style(cell.mood);
+            // A colour on the mark of the chosen row would be a patch.
+            let mood = match (is_chosen, cell.mood) {
+                (false, mood) | (true, mood @ Mood::Dim) => mood,
+                (true, _) => Mood::Plain,
+            };
+            let style = look.style(mood);
             let from = x.saturating_add(small(blanks));
             if from < area.right() {
                 buffer.set_stringn(from, y, &text, usize::from(area.right() - from), style);
             }
             x = x.saturating_add(small(width + 1));
         }
-        if line > 0 && chosen == Some(usize::from(line) - 1) {
+        if is_chosen {
             let marked = Style::new().add_modifier(Modifier::REVERSED);
             buffer.set_style(Rect::new(area.x, y, area.width, 1), marked);
         }
