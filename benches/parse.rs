@@ -52,6 +52,14 @@ fn parse(criterion: &mut Criterion) {
             memchr::memchr_iter(b'\n', bytes).fold(0, |sum, at| sum ^ at)
         });
     });
+    // No reader of columns does less than this.
+    group.bench_function("words: where they begin and end", |bencher| {
+        bencher.iter(|| {
+            let text = black_box(round.stdout.as_str());
+            text.split_ascii_whitespace()
+                .fold(0, |sum, word| sum ^ word.len())
+        });
+    });
     group.bench_function("kafka::read", |bencher| {
         bencher.iter(|| black_box(read(GROUP, black_box(&round))));
     });
