@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mirrorlag::delivery::{self, Limits, Status};
-use mirrorlag::sinks::{Sink as _, document};
 use mirrorlag::sinks::elasticsearch::{Credentials, Elasticsearch, SHIPPED_MAPPING, Settings};
+use mirrorlag::sinks::{Sink as _, document};
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::{fill, open, sample};
