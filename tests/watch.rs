@@ -188,6 +188,40 @@ fn however_it_ends_the_terminal_is_as_it_was() {
 }
 
 #[test]
+fn told_twice_to_stop_at_the_same_moment_it_still_gives_the_terminal_back() {
+    let place = nothing();
+    for _ in 0..10 {
+        let mut terminal = Terminal::start(&mut watch(&place), 80, 24);
+        terminal.until_words(&[KEYS]);
+        terminal.tell(Signal::TERM);
+        terminal.tell(Signal::INT);
+        let code = terminal.end().code();
+        assert!([Some(0), Some(130)].contains(&code), "{code:?}");
+        terminal.assert_clean();
+    }
+}
+
+#[test]
+fn stopped_and_continued_from_elsewhere_it_takes_the_terminal_again() {
+    let place = nothing();
+    let mut terminal = Terminal::start(&mut watch(&place), 80, 24);
+    terminal.until_words(&[KEYS]);
+    let entered = |terminal: &Terminal| {
+        let bytes = terminal.bytes();
+        let enter = b"\x1b[?1049h";
+        bytes.windows(enter.len()).filter(|it| it == enter).count()
+    };
+    terminal.tell(Signal::STOP);
+    terminal.tell(Signal::CONT);
+    terminal.until("a second entry", |_| entered(&terminal) == 2);
+    terminal.until("the view", |lines| lines[23].starts_with(KEYS));
+    assert!(terminal.is_full_screen() && terminal.is_raw());
+    terminal.press("q");
+    assert!(terminal.end().success());
+    terminal.assert_clean();
+}
+
+#[test]
 fn ctrl_z_gives_the_terminal_back_to_the_shell_and_fg_draws_it_anew() {
     let place = nothing();
     let mut shell = Command::new("bash");

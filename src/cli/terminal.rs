@@ -4,8 +4,8 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::panic;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use ratatui::backend::CrosstermBackend;
@@ -16,6 +16,7 @@ use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use tokio::sync::mpsc;
 
+use crate::shutdown;
 use crate::watch::Look;
 
 /// Size of a terminal that does not say its own.
@@ -53,10 +54,11 @@ impl Write for Frames {
 
     fn flush(&mut self) -> io::Result<()> {
         let bytes = std::mem::take(&mut self.bytes);
+        // Locked first: what gives the terminal back writes either before this frame or behind it.
+        let mut out = io::stdout().lock();
         if !IS_OURS.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let mut out = io::stdout().lock();
         out.write_all(&bytes)?;
         out.flush()
     }
@@ -120,6 +122,7 @@ impl Screen {
     /// The terminal is gone.
     pub(super) fn enter() -> io::Result<Self> {
         give_back_on_panic();
+        shutdown::before_cut_short(give_back);
         IS_OURS.store(true, Ordering::SeqCst);
         let size = size();
         let terminal = take().and_then(|()| blank(size));
@@ -173,8 +176,10 @@ fn take() -> io::Result<()> {
     execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)
 }
 
-/// Does so once, whoever asks first.
+/// Does so once; whoever asks meanwhile waits until it is done, because the process may end behind it.
 fn give_back() {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     if IS_OURS.swap(false, Ordering::SeqCst) {
         // A terminal that is gone needs no mending.
         let _gone = execute!(

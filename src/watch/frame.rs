@@ -105,6 +105,20 @@ pub(super) fn tabs(buffer: &mut Buffer, look: Look, area: Rect, page: usize, set
     buffer.set_stringn(x + 1, area.y, set, left, Style::new());
 }
 
+/// As many of `keys` as fit, whole.
+pub(super) fn keys(keys: &[&str], width: u16) -> String {
+    let mut line = String::new();
+    for key in keys {
+        let gap = if line.is_empty() { "" } else { "  " };
+        if line.len() + gap.len() + key.len() > usize::from(width) {
+            break;
+        }
+        line.push_str(gap);
+        line.push_str(key);
+    }
+    line
+}
+
 /// Lines from the top of `area`, each with its mood.
 pub(super) fn lines<'a>(
     buffer: &mut Buffer,

@@ -13,11 +13,36 @@ use super::super::topics_page::Drawing;
 use super::super::{Standing, partitions_page, sinks_page, sources_page, topics_page};
 use super::{Known, Watch, place};
 
-/// What the keys do, the most important first: a narrow screen cuts the rest.
-const KEYS: &str = "q quit  ? help  Tab page  s sort  / filter  Enter partitions  p pause  r reverse  PgUp/PgDn jk move";
-const KEYS_OPEN: &str = "q quit  ? help  Esc back  s by lag  r reverse  p pause  PgUp/PgDn jk move";
-const KEYS_OTHER: &str = "q quit  ? help  Tab page  1 topics  p pause  PgUp/PgDn jk move";
-const KEYS_FILTER: &str = "Enter keep  Esc clear  Ctrl-C quit";
+/// What the keys do, the most important first: a narrow screen leaves the others to the help.
+const KEYS: &[&str] = &[
+    "q quit",
+    "? help",
+    "Tab page",
+    "s sort",
+    "/ filter",
+    "Enter partitions",
+    "p pause",
+    "r reverse",
+    "j k PgUp PgDn move",
+];
+const KEYS_OPEN: &[&str] = &[
+    "q quit",
+    "? help",
+    "Esc back",
+    "s sort",
+    "r reverse",
+    "p pause",
+    "j k PgUp PgDn move",
+];
+const KEYS_OTHER: &[&str] = &[
+    "q quit",
+    "? help",
+    "Tab page",
+    "1 topics",
+    "p pause",
+    "j k PgUp PgDn move",
+];
+const KEYS_FILTER: &[&str] = &["Enter keep", "Esc clear", "Ctrl-C quit"];
 
 impl Watch {
     pub(super) fn draw_known(
@@ -55,7 +80,8 @@ impl Watch {
             (_, 0, Some(_)) => KEYS_OPEN,
             _ => KEYS_OTHER,
         };
-        frame::lines(buffer, self.look, parts.keys, [(keys, Mood::Dim)]);
+        let keys = frame::keys(keys, parts.keys.width);
+        frame::lines(buffer, self.look, parts.keys, [(keys.as_str(), Mood::Dim)]);
     }
 
     fn draw_title(&self, area: Rect, buffer: &mut Buffer, known: &Known, now: DateTime<Utc>) {
@@ -66,19 +92,22 @@ impl Watch {
             silent += usize::from(!topic.is_ok());
             stale += usize::from(topic.is_stale(now));
         }
-        let mut left = format!("{}  {all} topics", self.title);
+        let mut left = self.title.clone();
+        // At the left, where a narrow screen cuts it last.
+        if self.is_paused {
+            left.push_str(" PAUSED");
+        }
+        if known.standing.as_ref().is_some_and(|it| !it.is_alive) {
+            left.push_str(", no run is alive");
+        }
+        left.push_str(&format!("  {all} topics"));
         if silent > 0 {
             left.push_str(&format!(", {silent} without numbers"));
         }
         if stale > 0 {
             left.push_str(&format!(", {stale} stale"));
         }
-        let mut right = now.to_rfc3339_opts(SecondsFormat::Secs, true);
-        if self.is_paused {
-            right = format!("PAUSED at {right}");
-        } else if known.standing.as_ref().is_some_and(|it| !it.is_alive) {
-            right = format!("no run is alive  {right}");
-        }
+        let right = now.to_rfc3339_opts(SecondsFormat::Secs, true);
         frame::line(buffer, self.look, area, &left, &right);
     }
 
