@@ -1,8 +1,12 @@
+use std::num::NonZeroU16;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use proptest::prelude::*;
+use ratatui::backend::{CrosstermBackend, TestBackend};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
+use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::history::Topics;
 use super::look::{Look, cells, wrap};
@@ -153,6 +157,25 @@ fn screen(watch: &mut Watch, width: u16, height: u16) -> Vec<String> {
         text.trim_end().to_owned()
     };
     (0..height).map(line).collect()
+}
+
+/// The same as a terminal shows it that was sent the bytes of one frame.
+fn through_a_terminal(watch: &mut Watch, width: u16, height: u16) -> Vec<String> {
+    let mut bytes = Vec::new();
+    let options = TerminalOptions {
+        viewport: Viewport::Fixed(Rect::new(0, 0, width, height)),
+    };
+    let backend = CrosstermBackend::new(&mut bytes);
+    let mut terminal = Terminal::with_options(backend, options).unwrap();
+    terminal
+        .draw(|frame| watch.draw(frame.area(), frame.buffer_mut(), at(9)))
+        .unwrap();
+    drop(terminal);
+    let cells = |count| NonZeroU16::new(count).unwrap();
+    let mut parser = vt100::Parser::new(cells(height), cells(width), 0);
+    parser.process(&bytes);
+    let rows = parser.screen().rows(0, width);
+    rows.map(|row| row.trim_end().to_owned()).collect()
 }
 
 fn press(watch: &mut Watch, keys: &str) {
@@ -634,6 +657,7 @@ fn wide_characters_take_two_cells_and_no_name_can_break_the_screen() {
     };
     watch.take(update, at(9));
     let lines = screen(&mut watch, 80, 24);
+    assert_eq!(through_a_terminal(&mut watch, 80, 24), lines);
     // Each host begins in the same column.
     let column = lines[2].find("HOST").unwrap();
     for line in &lines[3..9] {
@@ -747,4 +771,30 @@ fn a_text_is_broken_at_blanks_and_its_last_line_is_cut() {
         wrap(FULL, "unbreakable-word then", 9, 3),
         ["unbreaka…", "then"]
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_name_reason_or_number_breaks_a_screen_of_any_size(
+        names in proptest::collection::vec(".{0,30}", 1..6), reason in ".{0,80}", keys in "[1230sr/?jkGgpa\\n\\x1b\t ]{0,12}",
+        lags in proptest::collection::vec(any::<Option<i64>>(), 0..6),
+        width in 1_u16..160, height in 1_u16..50, has_unicode in any::<bool>(),
+    ) {
+        let mut watch = Watch::new("mirrorlag watch", Look { has_color: true, has_unicode });
+        let samples = names.iter().map(|name| Sample {
+            group: name.chars().rev().collect(),
+            reason: Some(reason.clone()),
+            ..sample(name, 8, &lags)
+        });
+        let update = Update { samples: samples.collect(), standing: Some(standing()), ..Update::default() };
+        watch.take(update, at(9));
+        for key in keys.chars() {
+            watch.press(KeyEvent::from(code(key)), at(9));
+            let lines = screen(&mut watch, width, height);
+            prop_assert!(lines.iter().all(|line| !line.contains(char::is_control)));
+            prop_assert!(has_unicode || lines.iter().all(|line| line.is_ascii()));
+        }
+    }
 }
