@@ -36,6 +36,7 @@ pub struct Watch {
     known: Known,
     /// What was known when it was paused, and when that was.
     paused: Option<Box<(Known, DateTime<Utc>)>>,
+    /// Also while `paused` is lent out for a drawing.
     is_paused: bool,
     page: usize,
     is_helping: bool,
@@ -218,7 +219,7 @@ impl Watch {
                 self.partitions = Cursor::default();
             }
             Action::Back if self.page == 0 && self.open.is_some() => self.open = None,
-            Action::Back if self.page == 0 => self.edit(Edit::Clear),
+            Action::Back if self.page == 0 && !self.filter.is_empty() => self.edit(Edit::Clear),
             Action::Back => self.go(0),
             Action::Pause => {
                 self.paused = match self.paused.take() {

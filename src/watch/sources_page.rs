@@ -8,10 +8,13 @@ use super::grid::{Column, Kind};
 use super::look::{Cell, Look, Mood, age};
 use crate::kafka::Outcome;
 
+/// Sources of one group differ at the end of their names, so other columns go before they are cut further.
+const SOURCE_LEAST: usize = 20;
+
 /// The first column has a mark where something is unhealthy.
 pub(super) const COLUMNS: [Column; 10] = [
     column("", Kind::Fixed(1), 0),
-    column("SOURCE", Kind::Words(10), 0),
+    column("SOURCE", Kind::Words(SOURCE_LEAST), 0),
     column("CONNECTED", Kind::Number, 3),
     column("OUTCOME", Kind::Words(13), 0),
     column("AGE", Kind::Number, 1),
