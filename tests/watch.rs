@@ -126,6 +126,9 @@ async fn a_run_is_watched_page_by_page_sorted_filtered_and_down_to_its_partition
 
     assert_eq!(run.end(Signal::TERM), Some(0));
     terminal.until_words(&["no run is alive"]);
+    // Whoever moves the journal now has all of it, also while it is watched.
+    let log = place.folder.path().join("journal.db-wal");
+    terminal.until("the journal is one file", |_| !log.exists());
     terminal.press("1");
     terminal.until_words(&["2 stale", " stale, "]);
     terminal.press("q");

@@ -24,6 +24,7 @@ mod view;
 mod writer;
 
 pub use error::{Cause, Error};
+pub use identity::{Rest, at_rest};
 pub use letters::{Letter, StoredLetter, Touch};
 pub use lock::Holder;
 pub use notes::{Note, StoredNote};

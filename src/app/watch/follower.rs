@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::standing::standing;
 use crate::app::status;
-use crate::journal::{self, Holder, Journal, Position, Record, Snapshot, View};
+use crate::journal::{self, Holder, Journal, Position, Record, Rest, Snapshot, View};
 use crate::watch::{Standing, Update};
 
 /// Notes are read this often: a run writes them every two seconds.
@@ -39,6 +39,8 @@ pub(super) struct Follower {
     trouble: Option<String>,
     is_another: bool,
     has_more: bool,
+    /// How the journal of a run that has ended was left; until that changes there is nothing to look at.
+    rest: Option<Rest>,
 }
 
 /// A place in a journal; another journal has another instant there.
@@ -54,7 +56,8 @@ enum Origin {
     Run {
         path: PathBuf,
         config: Option<PathBuf>,
-        /// Kept open between two looks: opening and closing it would fold the log of a run that was killed each time.
+        /// Kept open between two looks while a run is alive. Afterwards it is closed: whoever moves the journal of a run that has ended
+        /// must find all of it in one file.
         view: Option<Box<View>>,
     },
     Own {
@@ -86,6 +89,7 @@ impl Follower {
             trouble: None,
             is_another: false,
             has_more: false,
+            rest: None,
         }
     }
 
@@ -96,7 +100,16 @@ impl Follower {
 
     /// What is new; `None`: nothing is. Blocks, for seconds where the file is locked.
     pub(super) fn look(&mut self, now: DateTime<Utc>) -> Option<Update> {
+        if self.rest.is_some() && self.rest == self.origin.at_rest() {
+            return None;
+        }
+        self.rest = None;
         let found = self.read(now);
+        let has_ended = |update: &Update| update.standing.as_ref().is_some_and(|it| !it.is_alive);
+        if found.as_ref().is_ok_and(has_ended) && !self.has_more {
+            self.origin.close();
+            self.rest = self.origin.at_rest();
+        }
         let update = found.unwrap_or_else(|error| {
             // What was open may be what is wrong.
             self.origin.close();
@@ -205,6 +218,14 @@ impl Origin {
     fn close(&mut self) {
         if let Self::Run { view, .. } = self {
             *view = None;
+        }
+    }
+
+    /// `None`: somebody has it open, or it was changed just now.
+    fn at_rest(&self) -> Option<Rest> {
+        match self {
+            Self::Run { path, .. } => journal::at_rest(path),
+            Self::Own { .. } => None,
         }
     }
 
