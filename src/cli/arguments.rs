@@ -112,7 +112,7 @@ pub enum Command {
     /// whole, is waited for. With --collect it asks the hosts itself, with their limits, into a temporary journal, delivers nothing, and refuses where a run does
     /// it already. Keys are in the last line of the screen, all of them behind `?`; NO_COLOR is heeded.
     #[command(
-        after_help = "Exit codes: 0 ended by a key or a signal, 1 the terminal was lost, 2 the configuration is wrong, 3 could not start (no terminal)."
+        after_help = "Exit codes: 0 ended by a key or a signal, 1 the terminal was lost, 2 the configuration is wrong, 3 could not start (no terminal, or with --collect a run that collects already)."
     )]
     Watch(watch::Arguments),
 
