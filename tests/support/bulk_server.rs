@@ -70,6 +70,8 @@ pub struct Server {
     /// What the user may do with the index.
     pub privileges: Vec<&'static str>,
     pub auto_create: bool,
+    /// Indices that somebody closed.
+    pub closed: BTreeSet<String>,
     /// Limit of a body, unpacked.
     pub content_bytes_max: usize,
     pub fields_max: usize,
@@ -109,6 +111,7 @@ impl Fake {
                 "create_index",
             ],
             auto_create: true,
+            closed: BTreeSet::new(),
             content_bytes_max: 100 << 20,
             fields_max: 1000,
             refused_topics: BTreeSet::new(),
@@ -448,6 +451,9 @@ impl Server {
                 ..Index::default()
             };
             self.indices.insert(name.to_owned(), made);
+        }
+        if self.closed.contains(name) {
+            return Err((400, "index_closed_exception", "closed".to_owned()));
         }
         let fields_max = self.fields_max;
         let index = self.indices.get_mut(name).unwrap();
