@@ -11,6 +11,7 @@ mod body;
 mod bulk;
 mod check;
 mod client;
+mod fields;
 mod index;
 mod index_name;
 mod joined;
@@ -22,7 +23,7 @@ mod request_bytes;
 mod response;
 mod settings;
 
-pub use check::check;
+pub use check::{Widest, check};
 pub use index_name::{BadIndexName, IndexName, Period};
 pub use settings::{
     Credentials, Layout, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings, SettingsError,
@@ -92,13 +93,7 @@ impl Elasticsearch {
 
 impl Home {
     fn place<'a>(&'a self, index: &'a str) -> Place<'a> {
-        let (key, file) = match self.kind {
-            Kind::Wide => ("mapping_file", "mappings/consumer_lag.json"),
-            Kind::Partitions => (
-                "partitions_mapping_file",
-                "mappings/consumer_lag_partitions.json",
-            ),
-        };
+        let (key, file) = self.kind.mapping();
         Place {
             index,
             mapping: self.mapping.as_ref(),

@@ -1,6 +1,8 @@
 //! In: the samples of a batch and the index that some of them go to. Out: the bodies of bulk requests, each of a bounded size.
 //! Never: does I/O, holds more than one body.
 
+use std::fmt;
+
 use super::IndexName;
 use super::partition;
 use crate::sample::Sample;
@@ -28,6 +30,26 @@ impl Kind {
             Self::Wide => 1,
             Self::Partitions => partition::documents(sample),
         }
+    }
+
+    /// The key of the configuration that names the body of their index, and the file with the one that is built in.
+    pub(super) fn mapping(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Wide => ("mapping_file", "mappings/consumer_lag.json"),
+            Self::Partitions => (
+                "partitions_mapping_file",
+                "mappings/consumer_lag_partitions.json",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wide => "wide documents",
+            Self::Partitions => "documents of partitions",
+        })
     }
 }
 
