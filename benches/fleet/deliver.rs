@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mirrorlag::delivery::{self, Limits, Status};
-use mirrorlag::sinks::elasticsearch::{Credentials, Elasticsearch, SHIPPED_MAPPING, Settings};
+use mirrorlag::sinks::elasticsearch::{
+    Credentials, Elasticsearch, Layout, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings,
+};
 use mirrorlag::sinks::{Sink as _, document};
 use tokio_util::sync::CancellationToken;
 
@@ -70,8 +72,13 @@ async fn ours(url: &str, user: &str, password: &str, records: u64, pair: usize) 
     let index = format!("consumer_lag_bench_{}_{pair}", std::process::id());
     let settings = Settings {
         urls: vec![url.to_owned()],
-        index,
+        index: index.parse().unwrap(),
         mapping: SHIPPED_MAPPING.to_owned(),
+        layout: Layout::Wide,
+        partitions_index: format!("{index}_partitions").parse().unwrap(),
+        partitions_mapping: SHIPPED_PARTITIONS_MAPPING.to_owned(),
+        data_stream: false,
+        retain_for: None,
         credentials: Credentials::Basic {
             username: user.to_owned(),
             password: password.to_owned().into(),
