@@ -24,6 +24,8 @@ pub mod kibana;
 pub mod config;
 // A MirrorMaker fleet behind a real SSH server in this process.
 pub mod simulator;
+// What a full-screen view shows, key by key.
+pub mod watch;
 // Joins the rooms into commands.
 pub mod app;
 // Arguments in, text on the terminal out.

@@ -20,6 +20,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kibana", &[]),
     ("config", &["ssh", "kafka", "collector", "journal", "sinks"]),
     ("simulator", &[]),
+    // It shows samples, and what it is told of run and sinks: neither the journal nor the terminal is its own.
+    ("watch", &["kafka", "sample"]),
     (
         "app",
         &[
@@ -32,12 +34,22 @@ const ROOMS: &[(&str, &[&str])] = &[
             "delivery",
             "config",
             "simulator",
+            // What a journal has is told to the view in the view's own words.
+            "watch",
         ],
     ),
-    // `once` prints the documents that the sinks would store.
+    // `once` prints the documents that the sinks would store; keys go to the view, and its frames to the terminal.
     (
         "cli",
-        &["app", "config", "sample", "kafka", "collector", "sinks"],
+        &[
+            "app",
+            "config",
+            "sample",
+            "kafka",
+            "collector",
+            "sinks",
+            "watch",
+        ],
     ),
 ];
 

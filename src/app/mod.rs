@@ -11,6 +11,8 @@ mod pipeline;
 mod reload;
 pub mod status;
 mod summary;
+mod temporary;
+pub mod watch;
 
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::demo;
+use super::{demo, watch};
 use crate::telemetry::Format;
 
 /// Lag of Kafka MirrorMaker, read over SSH from the hosts where it runs, indexed into Elasticsearch
@@ -106,6 +106,16 @@ pub enum Command {
         json: bool,
     },
 
+    /// Watch a run live, in a full screen: topics, partitions, hosts, sinks
+    ///
+    /// Reads the journal of a running `run`, as status does: no host and no sink is contacted, and no secret is needed. A journal that is not there, or not
+    /// whole, is waited for. With --collect it asks the hosts itself, with their limits, into a temporary journal, delivers nothing, and refuses where a run does
+    /// it already. Keys are in the last line of the screen, all of them behind `?`; NO_COLOR is heeded.
+    #[command(
+        after_help = "Exit codes: 0 ended by a key or a signal, 1 the terminal was lost, 2 the configuration is wrong, 3 could not start (no terminal, or with --collect a run that collects already)."
+    )]
+    Watch(watch::Arguments),
+
     /// List, show, resend or drop dead letters: documents that a sink refused for good
     ///
     /// They are in the journal, with reason and document. All of it works while `run` runs and afterwards.
@@ -117,10 +127,10 @@ pub enum Command {
         command: Letters,
     },
 
-    /// Show a simulated fleet, collected by the real pipeline, in a live table
+    /// Show a simulated fleet, collected by the real pipeline, in a live view
     ///
     /// Needs nothing: MirrorMakers behind a real SSH server in this process fall behind and catch up, rebalance, drop their
-    /// connections. In a pipe it prints plain lines.
+    /// connections. The view is that of `watch`. In a pipe it prints plain lines.
     Demo(demo::Arguments),
 
     /// Print the completions for a shell

@@ -7,10 +7,11 @@ mod columns;
 mod demo;
 mod exit;
 mod letters;
-mod live;
 mod once;
 mod status;
 mod table;
+mod terminal;
+mod watch;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Status { place, json } => with_journal(place, |path, config| {
             written(status::run(path, config, *json))
         }),
+        Command::Watch(arguments) => watch(arguments),
         Command::Letters { command } => letters(command),
         Command::Demo(arguments) => with_runtime(|stop| demo(arguments, stop)),
         Command::Completions { shell } => {
@@ -77,12 +79,30 @@ fn letters(command: &Letters) -> Exit {
     }
 }
 
+fn watch(arguments: &watch::Arguments) -> Exit {
+    if !watch::has_terminal() {
+        return Exit::NotStarted;
+    }
+    if arguments.collect {
+        return with_config(&arguments.config, |loaded| {
+            with_runtime(|stop| watch::collect(loaded, stop))
+        });
+    }
+    let place = JournalPlace {
+        config: arguments.config.clone(),
+        journal: arguments.journal.clone(),
+    };
+    with_journal(&place, |path, config| {
+        with_runtime(|stop| watch::run(path, config, stop))
+    })
+}
+
 fn start_log(arguments: &Arguments) {
     let format = arguments.log_format.into();
     match &arguments.command {
         Command::Run(_) => telemetry::start(arguments.verbose, format),
         // A log line in a drawn screen destroys it.
-        Command::Demo(_) if demo::is_drawn_over_by_logs() => {}
+        Command::Demo(_) | Command::Watch(_) if demo::is_drawn_over_by_logs() => {}
         // What these commands find, they print themselves.
         _ if arguments.verbose == 0 => {}
         _ => telemetry::start(arguments.verbose, format),
