@@ -17,6 +17,8 @@ pub mod sinks;
 // Journal to sink: batches, retries, holds, dead letters.
 pub mod delivery;
 
+// What an operator's command makes, moves and takes away in a sink.
+pub mod setup;
 // What Kibana and Grafana import, and what each panel asks.
 pub mod kibana;
 

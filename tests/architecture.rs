@@ -16,6 +16,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sinks", &["sample"]),
     // A record's bytes become a sample here, so that no sink has to know how the journal keeps them.
     ("delivery", &["journal", "sample", "sinks"]),
+    // An operator's commands about indices go through the sink's own nodes, credentials and names.
+    ("setup", &["sinks"]),
     // It draws what the sinks write, and has nothing of theirs but the names of the fields.
     ("kibana", &[]),
     ("config", &["ssh", "kafka", "collector", "journal", "sinks"]),

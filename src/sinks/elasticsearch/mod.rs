@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{Fate, NotReady, Reply, Sink, document};
 use crate::sample::Sample;
 
+mod admin;
 mod body;
 mod check;
 mod client;
@@ -20,13 +21,14 @@ mod mapping;
 mod nodes;
 mod response;
 
+pub use admin::{Admin, AdminError, Answer, Method};
 pub use check::check;
 // For `fuzz/` alone: it reads replies that no server sends.
 #[doc(hidden)]
 pub use response::{bulk_fates, refused_fate};
 
 use index::Absent;
-use nodes::{Answer, NoAnswer, Nodes};
+use nodes::{NoAnswer, Nodes};
 
 /// The mapping with which the index is created where the configuration names no other.
 pub const SHIPPED_MAPPING: &str = include_str!("../../../mappings/consumer_lag.json");
@@ -219,7 +221,7 @@ impl Elasticsearch {
     }
 
     /// Judges an answer that refuses a bulk of `count` documents as a whole.
-    fn refused(&mut self, at: usize, answer: &Answer, count: usize) -> Reply {
+    fn refused(&mut self, at: usize, answer: &nodes::Answer, count: usize) -> Reply {
         let refusal = response::refusal(&answer.body);
         let fate = response::request_fate(answer.status, &refusal);
         if answer.status == 429 && matches!(fate, Fate::Retry(_)) {
