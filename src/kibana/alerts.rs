@@ -128,7 +128,7 @@ fn alert(
     }
     Alert {
         name: name.to_owned(),
-        id: uuid(name),
+        id: uuid(name, description.space.as_deref()),
         body: json!({
             "name": format!("mirrorlag: {title}"),
             "tags": ["mirrorlag"],
@@ -142,9 +142,13 @@ fn alert(
     }
 }
 
-/// Kibana wants a UUID of version 4; this one is made of the name.
-fn uuid(name: &str) -> String {
-    let digest = Sha256::digest(format!("mirrorlag alert {name}"));
+/// Kibana wants a UUID of version 4, unique over all spaces; this one is made of the name and the space.
+fn uuid(name: &str, space: Option<&str>) -> String {
+    let digest = match space {
+        None => Sha256::digest(format!("mirrorlag alert {name}")),
+        // A topic cannot have a blank in its name, so that no other rule has this text.
+        Some(space) => Sha256::digest(format!("mirrorlag alert {name} of {space}")),
+    };
     let mut hex: String = digest
         .iter()
         .take(16)

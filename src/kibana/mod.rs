@@ -17,6 +17,7 @@ mod grafana_targets;
 mod lens;
 pub mod panel;
 mod searches;
+mod space;
 mod vega;
 
 use serde_json::Value;
@@ -57,6 +58,8 @@ pub struct Description {
     pub minutes: u16,
     /// Topics that get a rule of their own for silence: a grouped rule cannot see a group that is not there.
     pub topics: Vec<String>,
+    /// Id of the space of Kibana, which is part of every id there; `None`: the default one.
+    pub space: Option<String>,
 }
 
 impl Default for Description {
@@ -71,6 +74,7 @@ impl Default for Description {
             lag_limit: 10_000,
             minutes: 5,
             topics: Vec::new(),
+            space: None,
         }
     }
 }
@@ -110,7 +114,13 @@ pub fn objects(description: &Description) -> Vec<Value> {
             .iter()
             .map(|dashboard| dashboard.saved_object(description)),
     );
-    objects
+    match &description.space {
+        None => objects,
+        Some(space) => objects
+            .into_iter()
+            .map(|object| space::in_space(object, space))
+            .collect(),
+    }
 }
 
 /// `objects` as Kibana imports them: one object per line.
