@@ -16,11 +16,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sinks", &["sample"]),
     // A record's bytes become a sample here, so that no sink has to know how the journal keeps them.
     ("delivery", &["journal", "sample", "sinks"]),
-    // An operator's commands about indices go through the sink's own nodes, credentials and names.
-    ("setup", &["sinks"]),
     // It draws what the sinks write, and has nothing of theirs but the names of the fields.
     ("kibana", &[]),
-    ("config", &["ssh", "kafka", "collector", "journal", "sinks"]),
+    // An operator's commands about indices go through the sink's own nodes, credentials and names; what Kibana gets is made in its room.
+    ("setup", &["sinks", "kibana"]),
+    (
+        "config",
+        &["ssh", "kafka", "collector", "journal", "sinks", "setup"],
+    ),
     ("simulator", &[]),
     (
         "app",
@@ -32,6 +35,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "journal",
             "sinks",
             "delivery",
+            "kibana",
+            "setup",
             "config",
             "simulator",
         ],

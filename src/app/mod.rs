@@ -9,6 +9,7 @@ mod limits;
 pub mod notes;
 mod pipeline;
 mod reload;
+pub mod setup;
 pub mod status;
 mod summary;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::demo;
+use super::{demo, setup};
 use crate::telemetry::Format;
 
 /// Lag of Kafka MirrorMaker, read over SSH from the hosts where it runs, indexed into Elasticsearch
@@ -85,6 +85,15 @@ pub enum Command {
         after_help = "Exit codes: 0 numbers for every topic, 1 not for every topic, 2 the configuration is wrong."
     )]
     Once(File),
+
+    /// Make what the servers are to have: index templates, indices, lifecycles, dashboards; one line for each
+    ///
+    /// Run twice, the second changes nothing. What bears the same name and was not made by mirrorlag is neither overwritten nor removed.
+    /// Edits of mirrorlag's own dashboards are replaced; copies of them are not touched.
+    #[command(
+        after_help = "Exit codes: 0 everything is as it should be, 1 something failed, 2 the configuration is wrong."
+    )]
+    Setup(setup::Arguments),
 
     /// Say how a run stands, from its journal alone: sources, sinks, and what is unhealthy
     ///
