@@ -20,8 +20,8 @@ impl Servers {
                         Body::Json(body) => Some(body),
                         Body::Nothing | Body::File(_) => None,
                     };
-                    let asked = admin.ask(request.method, &request.path, body).await;
-                    asked.map_err(Unanswered::from)
+                    let answer = admin.ask(request.method, &request.path, body).await?;
+                    judge(answer)
                 }
                 None => Err(nobody(request)),
             },
@@ -30,6 +30,17 @@ impl Servers {
                 None => Err(nobody(request)),
             },
         }
+    }
+}
+
+/// Every success of what is asked here is JSON: a proxy's page with 200 is none.
+fn judge(answer: Answer) -> Result<Answer, Unanswered> {
+    match answer.is_success() && answer.body.is_null() {
+        false => Ok(answer),
+        true => Err(Unanswered::Server(format!(
+            "what answers is not Elasticsearch (HTTP {} without JSON); mend urls: host, port, and path of a proxy",
+            answer.status
+        ))),
     }
 }
 
