@@ -70,7 +70,7 @@ fn description(config: &Config, options: Options) -> Description {
         description.layout = match sink.layout {
             Layout::Wide => kibana::Layout::Wide,
             Layout::Both => kibana::Layout::Both,
-            Layout::Partitions => kibana::Layout::Both,
+            Layout::Partitions => kibana::Layout::Partitions,
         };
     }
     description

@@ -28,19 +28,27 @@ pub fn alerts(description: &Description) -> Vec<Alert> {
     let minutes = description.minutes.max(1);
     let limit = description.lag_limit;
     let grouped =
-        |fields: [&str; 2]| json!({"groupBy": "top", "termField": fields, "termSize": GROUPS_MAX});
-    let per_topic = || grouped(["topic", "mirror_host"]);
+        |fields: &[&str]| json!({"groupBy": "top", "termField": fields, "termSize": GROUPS_MAX});
+    let per_topic = || grouped(&["topic", "mirror_host"]);
     let all = json!({"groupBy": "all"});
-    let has_lag = json!({"exists": {"field": "lag_total"}});
+    let (of_what, field, groups) = match description.every_round() {
+        Documents::Topics => ("topic", "lag_total", per_topic()),
+        // The smallest lag of a topic's partitions says nothing of the topic.
+        Documents::Partitions => (
+            "partition",
+            "lag",
+            grouped(&["topic", "mirror_host", "partition"]),
+        ),
+    };
     let mut alerts = vec![
         alert(
             description,
             "lag",
-            &format!("lag of a topic over {limit} records for {minutes} minutes"),
-            has_lag,
+            &format!("lag of a {of_what} over {limit} records for {minutes} minutes"),
+            json!({"exists": {"field": field}}),
             // The smallest lag of the window: a sawtooth that comes down between two commits is no alarm.
-            &json!({"aggType": "min", "aggField": "lag_total", "thresholdComparator": ">", "threshold": [limit]}),
-            &per_topic(),
+            &json!({"aggType": "min", "aggField": field, "thresholdComparator": ">", "threshold": [limit]}),
+            &groups,
         ),
         alert(
             description,
@@ -56,9 +64,9 @@ pub fn alerts(description: &Description) -> Vec<Alert> {
             &format!(
                 "a group without active members more than {ROUNDS_MAX} times in {minutes} minutes"
             ),
-            query(&Filter::is("group_state", "empty")),
+            once_per_round(description, &Filter::is("group_state", "empty")),
             &more_than_rounds(),
-            &grouped(["group", "mirror_host"]),
+            &grouped(&["group", "mirror_host"]),
         ),
         alert(
             description,
@@ -93,6 +101,16 @@ fn none() -> Value {
     json!({"aggType": "count", "thresholdComparator": "<", "threshold": [1]})
 }
 
+/// A round with numbers leaves a document per partition; the first partition, which every topic has, stands for all.
+fn once_per_round(description: &Description, filter: &Filter) -> Value {
+    match description.every_round() {
+        Documents::Topics => query(filter),
+        Documents::Partitions => {
+            json!({"bool": {"filter": [query(filter), {"term": {"partition": 0}}]}})
+        }
+    }
+}
+
 fn query(filter: &Filter) -> Value {
     match filter {
         Filter::Is(field, value) => json!({"term": {*field: value}}),
@@ -108,7 +126,7 @@ fn alert(
     condition: &Value,
     groups: &Value,
 ) -> Alert {
-    let pattern = description.index_pattern(Documents::Topics);
+    let pattern = description.index_pattern(description.every_round());
     let indices: Vec<&str> = pattern.split(',').collect();
     let mut params = json!({
         "searchType": "esQuery",

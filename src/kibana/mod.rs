@@ -37,7 +37,9 @@ const CORE_MIGRATION_VERSION: &str = "8.8.0";
 pub enum Layout {
     /// One document per topic and tick, with `p0`..`pN`.
     Wide,
-    /// Beside it one document per partition, with offsets, for more partitions than fields.
+    /// One document per partition and tick, with offsets, and one for a round that brought no numbers.
+    Partitions,
+    /// Both kinds: totals from the first, partitions beyond any number of fields from the second.
     Both,
 }
 
@@ -46,10 +48,10 @@ pub enum Layout {
 pub struct Description {
     /// `index` of the configuration; `%` begins the date of a name that has one.
     pub index: String,
-    /// The index of the documents per partition; used by `Layout::Both` only.
+    /// The index of the documents per partition; not used by `Layout::Wide`.
     pub partitions_index: String,
     pub time_field: String,
-    /// How many `p<N>` the topic dashboard draws; with `Layout::Both` it draws whatever is there.
+    /// How many `p<N>` the topic dashboard draws; where there are documents per partition it draws whatever is there.
     pub partitions: u16,
     pub layout: Layout,
     /// Records from which on a lag is coloured as one to look at, and an alert is raised.
@@ -80,6 +82,14 @@ impl Default for Description {
 }
 
 impl Description {
+    /// Which documents there are for every round, whatever it brought.
+    pub fn every_round(&self) -> panel::Documents {
+        match self.layout {
+            Layout::Wide | Layout::Both => panel::Documents::Topics,
+            Layout::Partitions => panel::Documents::Partitions,
+        }
+    }
+
     /// The index of a source of documents and its dated successors, but not what merely begins alike (`consumer_lag_old`).
     pub fn index_pattern(&self, documents: panel::Documents) -> String {
         let name = match documents {

@@ -118,12 +118,24 @@ fn grafana(wanted: &Wanted<'_>, files: &mut Vec<File>, readme: &mut String) {
         "\nGrafana 9.1 or later: Dashboards > New > Import, for each of grafana/*.json; they ask for the Elasticsearch data source. \
          grafana/alerts.yaml goes into provisioning/alerting of the server.\n",
     );
-    for (name, dashboard) in kibana::grafana_dashboards(&wanted.description) {
+    let mut description = wanted.description.clone();
+    if description.layout == kibana::Layout::Both {
+        // A data source of Grafana has one index: that of the totals.
+        description.layout = kibana::Layout::Wide;
+    }
+    let documents = description.every_round();
+    let line = format!(
+        "The data source's index is {}, its time field {}.\n",
+        description.index_pattern(documents),
+        description.time_field
+    );
+    say(readme, &line);
+    for (name, dashboard) in kibana::grafana_dashboards(&description) {
         files.push(json_file(&format!("grafana/{name}.json"), &dashboard));
     }
     files.push(File {
         path: "grafana/alerts.yaml".into(),
-        text: kibana::grafana_alerts(&wanted.description),
+        text: kibana::grafana_alerts(&description),
     });
 }
 

@@ -33,5 +33,6 @@ mod outcomes;
 mod reload;
 mod secrets;
 mod server_faults_ssh;
+mod setup;
 mod ssh_faults;
 mod versions;
