@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::request::{Body, Request};
 use super::thing::{Found, Thing};
 use crate::finding::Verdict;
-use crate::sinks::elasticsearch::{Answer, Method, judge_mapping};
+use crate::sinks::elasticsearch::{Answer, Method};
 
 /// Fields that a line names; the rest is counted.
 const FIELDS_MAX: usize = 4;
@@ -16,6 +16,8 @@ const FIELDS_MAX: usize = 4;
 pub(super) struct Index {
     pub name: String,
     pub body: Value,
+    /// What its mapping is worth to the documents that it is for.
+    pub judge_mapping: fn(&Value) -> Verdict,
 }
 
 impl Index {
@@ -79,7 +81,7 @@ impl Thing for Index {
         let Some(indices) = answer.body.as_object().filter(|_| answer.is_success()) else {
             return Found::Unclear(answer.to_string());
         };
-        match judge_mapping(&answer.body) {
+        match (self.judge_mapping)(&answer.body) {
             Verdict::Passed(_) | Verdict::Skipped(_) => {}
             Verdict::Warned { what, mend } => return Found::Kept(format!("{what}; {mend}")),
             Verdict::Failed { why, mend } => return Found::Unclear(format!("{why}; {mend}")),
@@ -118,6 +120,7 @@ mod tests {
             name: "consumer_lag".to_owned(),
             body: json!({"mappings": {"properties": {
                 "topic": {"type": "keyword"}, "cluster": {"type": "keyword"}, "p0": {"type": "long"}}}}),
+            judge_mapping: crate::sinks::elasticsearch::judge_mapping,
         }
     }
 

@@ -12,8 +12,9 @@ use super::lifecycle::LifecyclePolicy;
 use super::modules::{Modules, Needs};
 use super::saved_object::SavedObject;
 use super::thing::{Line, Outcome, Thing};
+use crate::finding::Verdict;
 use crate::kibana::{self, Description};
-use crate::sinks::elasticsearch::{IndexName, Settings};
+use crate::sinks::elasticsearch::{IndexName, Settings, judge_mapping, judge_partitions_mapping};
 
 /// A thing to make, or a line that says why there is none.
 pub(super) enum Step {
@@ -35,6 +36,7 @@ impl Step {
 pub(super) struct Documents<'a> {
     pub name: &'a IndexName,
     pub index: Value,
+    pub judge_mapping: fn(&Value) -> Verdict,
     pub is_stream: bool,
 }
 
@@ -52,6 +54,7 @@ pub(super) fn documents(settings: &Settings) -> Result<Vec<Documents<'_>>, Strin
         documents.push(Documents {
             name: &settings.index,
             index: read(&settings.mapping)?,
+            judge_mapping,
             is_stream: false,
         });
     }
@@ -59,6 +62,7 @@ pub(super) fn documents(settings: &Settings) -> Result<Vec<Documents<'_>>, Strin
         documents.push(Documents {
             name: &settings.partitions_index,
             index: read(&settings.partitions_mapping)?,
+            judge_mapping: judge_partitions_mapping,
             is_stream: settings.data_stream,
         });
     }
@@ -125,6 +129,7 @@ pub(super) fn elasticsearch(
             false => Step::of(Index {
                 name: name.at(now),
                 body: documents.index.clone(),
+                judge_mapping: documents.judge_mapping,
             }),
         });
     }
