@@ -223,7 +223,9 @@ fn every_key_that_the_example_leaves_off_can_be_switched_on() {
         .insert("ES_API_KEY".to_owned(), "aWQ6a2V5".to_owned());
     machine.file("ssh_passphrase", "s3cret\n", 0o600);
     machine.file("es_api_key", "aWQ6a2V5\n", 0o600);
-    machine.file("consumer_lag.json", "{\"mappings\": {}}", 0o600);
+    for mapping in ["consumer_lag.json", "consumer_lag_partitions.json"] {
+        machine.file(mapping, "{\"mappings\": {}}", 0o600);
+    }
     let is_off = |line: &&str| {
         let text = line.trim_start();
         text.starts_with('#') && !text.starts_with("# ") && text.contains(':')

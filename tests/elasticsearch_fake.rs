@@ -20,17 +20,25 @@ use bulk_server::{Fake, Fault, endless_port, error_body, raw_port};
 use chrono::{DateTime, TimeDelta};
 use mirrorlag::kafka::{GroupState, Outcome};
 use mirrorlag::sample::{Partition, Sample};
-use mirrorlag::sinks::elasticsearch::{Credentials, Elasticsearch, SHIPPED_MAPPING, Settings};
+use mirrorlag::sinks::elasticsearch::{
+    Credentials, Elasticsearch, Layout, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings,
+};
 use mirrorlag::sinks::{Fate, NotReady, Sink};
 use secrecy::SecretString;
 
 const INDEX: &str = "consumer_lag";
+const PARTITIONS_INDEX: &str = "consumer_lag_partitions";
 
 fn settings(urls: &[&str]) -> Settings {
     Settings {
         urls: urls.iter().map(|&url| url.to_owned()).collect(),
-        index: INDEX.to_owned(),
+        index: INDEX.parse().unwrap(),
         mapping: SHIPPED_MAPPING.to_owned(),
+        layout: Layout::Wide,
+        partitions_index: PARTITIONS_INDEX.parse().unwrap(),
+        partitions_mapping: SHIPPED_PARTITIONS_MAPPING.to_owned(),
+        data_stream: false,
+        retain_for: None,
         credentials: Credentials::None,
         ca_file: None,
         accept_any_certificate: false,

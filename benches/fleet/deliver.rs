@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use mirrorlag::delivery::{self, Limits, Status};
 use mirrorlag::sinks::document;
-use mirrorlag::sinks::elasticsearch::{Credentials, Elasticsearch, SHIPPED_MAPPING, Settings};
+use mirrorlag::sinks::elasticsearch::{
+    Credentials, Elasticsearch, Layout, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::{fill, open, sample};
@@ -28,10 +30,16 @@ pub async fn deliver(records: u64) {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path());
     fill(&journal, records, PARTITIONS).await;
+    let index = format!("consumer_lag_bench_{}", std::process::id());
     let settings = Settings {
         urls: vec![url.clone()],
-        index: format!("consumer_lag_bench_{}", std::process::id()),
+        index: index.parse().unwrap(),
         mapping: SHIPPED_MAPPING.to_owned(),
+        layout: Layout::Wide,
+        partitions_index: format!("{index}_partitions").parse().unwrap(),
+        partitions_mapping: SHIPPED_PARTITIONS_MAPPING.to_owned(),
+        data_stream: false,
+        retain_for: None,
         credentials: Credentials::Basic {
             username: user.clone(),
             password: password.clone().into(),

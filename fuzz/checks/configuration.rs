@@ -232,7 +232,7 @@ fn check_sink(machine: &Machine, config: &Config) {
     let Some(settings) = &config.sinks.elasticsearch else {
         return;
     };
-    assert!(!settings.urls.is_empty() && !settings.index.is_empty());
+    assert!(!settings.urls.is_empty() && !settings.index.stem().is_empty());
     assert!(
         settings
             .urls

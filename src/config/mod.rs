@@ -37,6 +37,8 @@ mod ssh;
 mod overlaps;
 // Who writes into Elasticsearch.
 mod credentials;
+// Which documents go into which index.
+mod layouts;
 
 pub use problem::{Place, Problem, Problems};
 

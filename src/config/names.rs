@@ -1,7 +1,10 @@
 //! In: a name or address as written. Out: whether Kafka, Elasticsearch, SSH and a remote shell take it, or what is wrong with it.
 //! Never: changes a name.
 
+use chrono::DateTime;
+
 use super::expand::Fault;
+use crate::sinks::elasticsearch::{BadIndexName, IndexName};
 
 /// Kafka's limit of a topic name (`org.apache.kafka.common.internals.Topic`).
 const TOPIC_CHARS_MAX: usize = 249;
@@ -173,31 +176,36 @@ pub(super) fn remote_command(text: &str) -> Result<String, Fault> {
     remote_path(text)
 }
 
-/// An index, alias or data stream name.
+/// An index, alias or data stream name, with or without a date in it.
 ///
 /// Source: Elasticsearch, create index API, "Path parameters".
-pub(super) fn index(name: &str) -> Result<String, Fault> {
+pub(super) fn index(text: &str) -> Result<IndexName, Fault> {
     let rule = "use lower case letters, digits, '_', '-' and '.', beginning with a letter or digit";
-    let bad = name
+    let name: IndexName = text
+        .parse()
+        .map_err(|bad: BadIndexName| (bad.what, bad.mend))?;
+    // Any date is as long, and made of the same characters.
+    let example = name.at(DateTime::UNIX_EPOCH);
+    let bad = example
         .chars()
         .find(|c| c.is_uppercase() || c.is_control() || " \\/*?\"<>|,#:".contains(*c));
     if let Some(bad) = bad {
         return fault(
-            format!("{name:?} is not an index name: Elasticsearch forbids {bad:?}"),
+            format!("{text:?} is not an index name: Elasticsearch forbids {bad:?}"),
             rule,
         );
     }
-    if name.starts_with(['-', '_', '+']) || name == "." || name == ".." {
+    if example.starts_with(['-', '_', '+']) || example == "." || example == ".." {
         return fault(
-            format!("Elasticsearch forbids the index name {name:?}"),
+            format!("Elasticsearch forbids the index name {text:?}"),
             rule,
         );
     }
-    if name.len() > INDEX_BYTES_MAX {
+    if example.len() > INDEX_BYTES_MAX {
         let mend = format!("write at most {INDEX_BYTES_MAX} bytes");
         return fault("is too long for an index name", mend);
     }
-    Ok(name.to_owned())
+    Ok(name)
 }
 
 /// Quoting keeps a value one word in every shell but tcsh, which expands `!` and ends at a line end even in quotes.

@@ -8,14 +8,19 @@ use super::expand::{Fault, cannot_read};
 use super::problem::Reported;
 use super::section::{At, Section, Written, optional, value_or};
 use super::url::url;
-use super::{Sinks, credentials, names};
-use crate::sinks::elasticsearch::{SHIPPED_MAPPING, Settings};
+use super::{Sinks, credentials, layouts};
+use crate::sinks::elasticsearch::{SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings};
 
 pub(super) const KEYS: &[&str] = &["elasticsearch", "stdout"];
 pub(super) const ELASTICSEARCH_KEYS: &[&str] = &[
     "urls",
     "index",
     "mapping_file",
+    "layout",
+    "partitions_index",
+    "partitions_mapping_file",
+    "data_stream",
+    "retain_for",
     "username",
     "password_env",
     "password_file",
@@ -27,7 +32,6 @@ pub(super) const ELASTICSEARCH_KEYS: &[&str] = &[
     "request_timeout",
 ];
 
-const INDEX: &str = "consumer_lag";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(600);
@@ -62,9 +66,10 @@ fn elasticsearch(section: &Section<'_>) -> Result<Settings, Reported> {
     let reader = section.reader;
     let mend = "write ['http://es-node1:9200'] with every node that may be asked";
     let urls = reader.required(urls(section), &section.place, "urls", mend);
-    let index = reader.refine(section.text("index"), |name| names::index(name));
-    let written = section.local_path("mapping_file");
-    let mapping = reader.refine(written, |path| mapping(path));
+    let indices = layouts::read(section);
+    let file = |key| reader.refine(section.local_path(key), |path| mapping(path));
+    let wide_mapping = file("mapping_file");
+    let partitions_mapping = file("partitions_mapping_file");
     let written = section.local_file("ca_file");
     let ca_file = reader.refine(written, |path| certificates(path).map(|()| path.clone()));
     let accept_any = section.flag("accept_any_certificate");
@@ -77,16 +82,22 @@ fn elasticsearch(section: &Section<'_>) -> Result<Settings, Reported> {
     if let (Ok(urls), Ok(credentials)) = (&urls, &credentials) {
         credentials::warn_if_in_the_clear(reader, urls, credentials);
     }
-    let index = value_or(index, INDEX.to_owned());
-    let mapping = value_or(mapping, SHIPPED_MAPPING.to_owned());
+    let wide_mapping = value_or(wide_mapping, SHIPPED_MAPPING.to_owned());
+    let partitions_mapping = value_or(partitions_mapping, SHIPPED_PARTITIONS_MAPPING.to_owned());
     let ca_file = optional(ca_file);
     let accept_any = value_or(accept_any, false);
     let proxy = optional(proxy);
     let request_timeout = value_or(request_timeout, REQUEST_TIMEOUT);
+    let indices = indices?;
     Ok(Settings {
         urls: urls?.value.into_iter().map(|at| at.value).collect(),
-        index: index?,
-        mapping: mapping?,
+        index: indices.index,
+        mapping: wide_mapping?,
+        layout: indices.layout,
+        partitions_index: indices.partitions_index,
+        partitions_mapping: partitions_mapping?,
+        data_stream: indices.data_stream,
+        retain_for: indices.retain_for,
         credentials: credentials?,
         ca_file: ca_file?,
         accept_any_certificate: accept_any?,

@@ -50,11 +50,11 @@ pub async fn check(settings: &Settings) -> Vec<Finding> {
         }
     }
     match usable {
-        Some(node) => findings.extend(check_index(&node, &settings.index).await),
+        Some(node) => findings.extend(check_index(&node, &settings.index.to_string()).await),
         None => {
             let why = Verdict::Skipped("no url could be asked".to_owned());
             findings.push(finding(
-                subject_of(&settings.index),
+                subject_of(&settings.index.to_string()),
                 "index",
                 Instant::now(),
                 why,

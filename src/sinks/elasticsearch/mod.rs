@@ -1,11 +1,7 @@
 //! In: a batch of samples and the settings of one cluster. Out: the fate of each sample.
 //! Never: retries, sleeps, reads the journal.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use elasticsearch::BulkParts;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -17,21 +13,24 @@ mod body;
 mod check;
 mod client;
 mod index;
+mod index_name;
 mod mapping;
 mod nodes;
 mod response;
+mod settings;
 
 pub use admin::{Admin, AdminError, Answer, Method};
 pub use check::check;
+pub use index_name::{BadIndexName, IndexName, Period};
+pub use settings::{
+    Credentials, Layout, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings, SettingsError,
+};
 // For `fuzz/` alone: it reads replies that no server sends.
 #[doc(hidden)]
 pub use response::{bulk_fates, refused_fate};
 
 use index::Absent;
 use nodes::{NoAnswer, Nodes};
-
-/// The mapping with which the index is created where the configuration names no other.
-pub const SHIPPED_MAPPING: &str = include_str!("../../../mappings/consumer_lag.json");
 
 /// The sink's name in the configuration.
 pub const NAME: &str = "elasticsearch";
@@ -45,81 +44,6 @@ const FILTER_PATH: &[&str] = &[
     "items.*.error.reason",
     "items.*.error.caused_by.reason",
 ];
-
-/// One Elasticsearch cluster and the index written to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// `http://` or `https://` with host and port, a path where a proxy needs one, never user or password.
-    pub urls: Vec<String>,
-    /// Name of the index; an alias with a write index and a data stream work too.
-    pub index: String,
-    /// JSON body with which the index is created.
-    pub mapping: String,
-    pub credentials: Credentials,
-    /// PEM file of certificate authorities trusted beside the public ones; `None`: only those.
-    pub ca_file: Option<PathBuf>,
-    /// Anybody between us and the cluster may read and change everything; for a trial only.
-    pub accept_any_certificate: bool,
-    /// URL of an HTTP proxy; `None`: none, whatever the environment says.
-    pub proxy: Option<String>,
-    /// Limit of one request, from connecting to the last byte of the reply.
-    pub request_timeout: Duration,
-}
-
-/// How a request proves who sends it.
-#[derive(Debug, Clone)]
-pub enum Credentials {
-    /// Security is off.
-    None,
-    Basic {
-        username: String,
-        password: SecretString,
-    },
-    /// The encoded form (base64 of `id:key`), as Kibana shows it.
-    ApiKey(SecretString),
-}
-
-impl PartialEq for Credentials {
-    /// By value: a changed password is a changed sink.
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::None, Self::None) => true,
-            (
-                Self::Basic { username, password },
-                Self::Basic {
-                    username: other_username,
-                    password: other_password,
-                },
-            ) => {
-                username == other_username
-                    && password.expose_secret() == other_password.expose_secret()
-            }
-            (Self::ApiKey(key), Self::ApiKey(other)) => {
-                key.expose_secret() == other.expose_secret()
-            }
-            (Self::None | Self::Basic { .. } | Self::ApiKey(_), _) => false,
-        }
-    }
-}
-
-/// Settings that no request can be made with.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    #[error("sink elasticsearch has no url; give one at least in urls")]
-    NoUrl,
-    #[error("sink elasticsearch cannot use the url {url:?}: {why}")]
-    Url { url: String, why: String },
-    #[error("sink elasticsearch cannot use its mapping: {0}; it must be a JSON object")]
-    Mapping(String),
-    #[error(
-        "sink elasticsearch cannot use its api key: it is not the base64 of id:key; take the one that Kibana calls encoded"
-    )]
-    ApiKey,
-    #[error("sink elasticsearch cannot use ca_file {}: {why}; it must hold PEM certificates", path.display())]
-    CaFile { path: PathBuf, why: String },
-    #[error("sink elasticsearch cannot make its HTTP client: {0}")]
-    Client(String),
-}
 
 /// The sink `elasticsearch`.
 pub struct Elasticsearch {
@@ -143,7 +67,7 @@ impl Elasticsearch {
         }
         Ok(Self {
             nodes: Nodes::new(settings)?,
-            index: settings.index.clone(),
+            index: settings.index.to_string(),
             mapping,
             shard_wait: format!("{}ms", settings.request_timeout.as_millis() / 2),
         })

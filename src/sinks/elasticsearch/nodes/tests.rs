@@ -1,13 +1,18 @@
 use secrecy::SecretString;
 
-use super::super::Credentials;
+use super::super::{Credentials, Layout};
 use super::*;
 
 fn settings(urls: &[&str]) -> Settings {
     Settings {
         urls: urls.iter().map(|&url| url.to_owned()).collect(),
-        index: "consumer_lag".to_owned(),
+        index: "consumer_lag".parse().unwrap(),
         mapping: "{}".to_owned(),
+        layout: Layout::Wide,
+        partitions_index: "consumer_lag_partitions".parse().unwrap(),
+        partitions_mapping: "{}".to_owned(),
+        data_stream: false,
+        retain_for: None,
         credentials: Credentials::None,
         ca_file: None,
         accept_any_certificate: false,
