@@ -8,7 +8,7 @@ use crate::finding::Verdict;
 const REINDEX: &str = "create consumer_lag_v2 with the shipped mapping, copy with POST _reindex, then swap the names with one POST _aliases (add and remove_index)";
 
 /// Judges the answer of `GET <index>/_mapping`; an alias may bring several indices, and the worst decides.
-pub(super) fn judge(answer: &Value) -> Verdict {
+pub fn judge(answer: &Value) -> Verdict {
     let indices = answer.as_object().into_iter().flatten();
     let verdicts = indices
         .map(|(name, index)| judge_index(name, index.get("mappings").unwrap_or(&Value::Null)));

@@ -22,6 +22,7 @@ mod settings;
 pub use admin::{Admin, AdminError, Answer, Method};
 pub use check::check;
 pub use index_name::{BadIndexName, IndexName, Period};
+pub use mapping::judge as judge_mapping;
 pub use settings::{
     Credentials, Layout, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings, SettingsError,
 };
