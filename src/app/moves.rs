@@ -77,12 +77,16 @@ pub async fn prune(
     let age = age.and_then(|age| TimeDelta::from_std(age).ok());
     let before = age.and_then(|age| Utc::now().checked_sub_signed(age));
     let before = before.ok_or(MovesError::NoAge)?;
+    let has_dates =
+        settings.index.period().is_some() || settings.partitions_index.period().is_some();
     let oldest_unsent = match oldest_unsent(config) {
         Ok(oldest) => oldest,
         Err(error) => {
-            say(format!(
-                "cannot look into the journal ({error}): an old sample that a `run` still has to send would make its index anew"
-            ));
+            if has_dates {
+                say(format!(
+                    "cannot look for samples that are not sent yet, which would make a deleted index anew: {error}"
+                ));
+            }
             None
         }
     };

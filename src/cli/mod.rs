@@ -47,7 +47,6 @@ pub fn main() -> ExitCode {
         }),
         Command::Letters { command } => letters(command),
         Command::Migrate { file, dry_run } => with_config(&file.config, |loaded| {
-            warn(&loaded);
             with_runtime(|stop| moves::migrate(loaded.config, *dry_run, stop))
         }),
         Command::Prune {
@@ -55,7 +54,6 @@ pub fn main() -> ExitCode {
             older_than,
             dry_run,
         } => with_config(&file.config, |loaded| {
-            warn(&loaded);
             with_runtime(|stop| moves::prune(loaded.config, *older_than, *dry_run, stop))
         }),
         Command::Demo(arguments) => with_runtime(|stop| demo(arguments, stop)),

@@ -80,7 +80,11 @@ impl Pruning<'_, '_> {
             .into_keys()
             .filter_map(|index| name.range_of(&index).map(|(_, end)| (index, end)))
             .collect();
-        let mut kept = 0;
+        if ours.is_empty() {
+            (self.say)(format!("{name}: there is no index that this user may see"));
+            return Ok(());
+        }
+        let (all, mut kept) = (ours.len(), 0);
         for (index, end) in ours {
             self.go_on()?;
             if end > self.age.before {
@@ -97,9 +101,7 @@ impl Pruning<'_, '_> {
             }
             self.index(&index).await?;
         }
-        (self.say)(format!(
-            "{name}: {kept} indices with newer documents, or none that this user may see"
-        ));
+        (self.say)(format!("{name}: kept {kept} of {all} indices"));
         Ok(())
     }
 

@@ -10,8 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::Say;
 use crate::sinks::elasticsearch::{Admin, AdminError, Method};
 
-/// Between two questions: short beside what anybody copies, and nothing for a cluster.
+/// Between two questions, after the first few: short beside what anybody copies, and nothing for a cluster.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// Before the second question; then twice that, up to `ASK_EVERY`, so that a small index is done at once.
+const ASK_FIRST: Duration = Duration::from_millis(50);
 
 /// Between two lines of progress.
 const SAY_EVERY: Duration = Duration::from_secs(10);
@@ -44,6 +47,7 @@ pub(super) async fn wait(
 ) -> Result<End, AdminError> {
     let mut said = Instant::now();
     let mut silences = 0;
+    let mut wait = ASK_FIRST;
     loop {
         if stop.is_cancelled() {
             cancel(admin, id).await?;
@@ -53,7 +57,7 @@ pub(super) async fn wait(
             Ok(answer) => answer,
             Err(AdminError::NoAnswer(_)) if silences < SILENCES_MAX => {
                 silences += 1;
-                pause(stop).await;
+                pause(ASK_EVERY, stop).await;
                 continue;
             }
             Err(error) => return Err(error),
@@ -78,7 +82,8 @@ pub(super) async fn wait(
             let status = body.pointer("/task/status").unwrap_or(&Value::Null);
             say(progress(verb, status));
         }
-        pause(stop).await;
+        pause(wait, stop).await;
+        wait = (wait * 2).min(ASK_EVERY);
     }
 }
 
@@ -107,10 +112,10 @@ pub(super) async fn cancel(admin: &mut Admin, id: &str) -> Result<(), AdminError
     })
 }
 
-async fn pause(stop: &CancellationToken) {
+async fn pause(wait: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = sleep(ASK_EVERY) => {}
+        () = sleep(wait) => {}
     }
 }
 
