@@ -58,26 +58,21 @@ pub async fn migrate(
     say: &mut Say<'_>,
 ) -> Result<(), MigrateError> {
     let mut admin = Admin::new(settings)?;
-    let Some(older) = look::older(&mut admin, settings, say).await? else {
+    let Some(mut older) = look::older(&mut admin, settings, say).await? else {
         return Ok(());
     };
     let target = Target::choose(&mut admin, settings, &older).await?;
-    look::sizes(&mut admin, &older, target.found.is_some(), say).await?;
+    let kept = swap::choose(&mut admin, &older).await?;
+    rights::judge(&mut admin, [&older.name, &target.name, &kept]).await?;
+    look::sizes(&mut admin, &mut older, target.found.is_some(), say).await?;
     let mut migration = Migration {
-        target,
-        kept: swap::choose(&mut admin, &older).await?,
         admin,
         older,
+        target,
+        kept,
         stop,
         say,
     };
-    rights::judge(
-        &mut migration.admin,
-        &migration.older,
-        &migration.target,
-        &migration.kept,
-    )
-    .await?;
     if is_dry_run {
         migration.say_plan();
         return Ok(());

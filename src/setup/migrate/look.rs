@@ -15,6 +15,9 @@ pub(super) struct Older {
     pub(super) index: Concrete,
     /// It refused documents before this process began: an earlier migration was ended in the middle, or somebody wants it so.
     pub(super) is_blocked: bool,
+    /// What the older mapping costs, as `check` says it.
+    costs: String,
+    /// As many as were counted last.
     pub(super) documents: u64,
 }
 
@@ -77,14 +80,13 @@ pub(super) async fn older(
         );
         return Err(MigrateError::NotMovable { what });
     }
-    let documents = count(admin, &name).await?;
-    say(format!("found {documents} documents; {costs}"));
     let is_blocked = index.setting("index.blocks.write") == Some("true");
     Ok(Some(Older {
         name,
         is_blocked,
         index,
-        documents,
+        costs,
+        documents: 0,
     }))
 }
 
@@ -112,13 +114,18 @@ pub(super) async fn refresh(admin: &mut Admin, index: &str) -> Result<(), AdminE
     answer.expect(&format!("refresh {index:?}")).map(|_| ())
 }
 
-/// Says how much disk it takes and how much there is.
+/// Says how many documents there are, how much disk they take twice, and how much there is.
 pub(super) async fn sizes(
     admin: &mut Admin,
-    older: &Older,
+    older: &mut Older,
     is_begun: bool,
     say: &mut Say<'_>,
 ) -> Result<(), MigrateError> {
+    older.documents = count(admin, &older.name).await?;
+    say(format!(
+        "found {} documents; {}",
+        older.documents, older.costs
+    ));
     let path = format!("{}/_stats/store?filter_path=_all", older.name);
     let answer = admin.ask(Method::Get, &path, None).await?;
     let body = answer.expect(&format!("ask for the size of {:?}", older.name))?;

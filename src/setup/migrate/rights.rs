@@ -4,21 +4,13 @@
 use serde_json::{Value, json};
 
 use super::MigrateError;
-use super::look::Older;
-use super::target::Target;
 use crate::sinks::elasticsearch::{Admin, Method};
 
 /// On each of the three indices; the README's role for migrate has them.
 const NEEDED: &[&str] = &["read", "write", "manage"];
 
 /// Asks the cluster what the user may do.
-pub(super) async fn judge(
-    admin: &mut Admin,
-    older: &Older,
-    target: &Target,
-    kept: &str,
-) -> Result<(), MigrateError> {
-    let names = [older.name.as_str(), target.name.as_str(), kept];
+pub(super) async fn judge(admin: &mut Admin, names: [&str; 3]) -> Result<(), MigrateError> {
     let question =
         json!({"cluster": ["monitor"], "index": [{"names": names, "privileges": NEEDED}]});
     let path = "_security/user/_has_privileges";
