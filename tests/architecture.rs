@@ -39,6 +39,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "setup",
             "config",
             "simulator",
+            // It alone knows the configuration, and the journal, which `prune` must not run ahead of.
+            "setup",
         ],
     ),
     // `once` prints the documents that the sinks would store.

@@ -6,6 +6,7 @@ mod deliveries;
 pub mod demo;
 pub mod letters;
 mod limits;
+pub mod moves;
 pub mod notes;
 mod pipeline;
 mod reload;

@@ -126,6 +126,43 @@ pub enum Command {
         command: Letters,
     },
 
+    /// Move the index to the new mapping: a copy under another name, then an alias in its place
+    ///
+    /// For an index with the older mapping (topic as text, p0 to p17 as integer). Copies by _reindex where the server has it, else page by page; compares
+    /// the counts; keeps the older index, read-only, as <index>_before_migration. A `run` goes on meanwhile: the index refuses documents until the end,
+    /// and the journal keeps them. Whatever ends it, the same command goes on or starts over. Ctrl-C takes back what was done.
+    #[command(
+        after_help = "Exit codes: 0 done, or nothing to do; 1 not done, and said why; 2 the configuration is wrong."
+    )]
+    Migrate {
+        #[command(flatten)]
+        file: File,
+
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+
+    /// Delete old documents: whole indices where their names have a date, else document by document
+    ///
+    /// Of both layouts' indices. Nothing whose name is not exactly ours, and no index that the journal still has documents for. For cron; where the server has
+    /// lifecycle management, `retain_for` does it without.
+    #[command(
+        after_help = "Exit codes: 0 done, or nothing to do; 1 not all of it; 2 the configuration is wrong."
+    )]
+    Prune {
+        #[command(flatten)]
+        file: File,
+
+        /// Age from which on documents are deleted, such as 30d; at least 1d [default: retain_for of the configuration]
+        #[arg(long, value_name = "AGE", value_parser = super::moves::age)]
+        older_than: Option<std::time::Duration>,
+
+        /// Say what would be deleted, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+
     /// Show a simulated fleet, collected by the real pipeline, in a live table
     ///
     /// Needs nothing: MirrorMakers behind a real SSH server in this process fall behind and catch up, rebalance, drop their

@@ -8,6 +8,7 @@ mod demo;
 mod exit;
 mod letters;
 mod live;
+mod moves;
 mod once;
 mod setup;
 mod status;
@@ -57,6 +58,16 @@ pub fn main() -> ExitCode {
             written(status::run(path, config, *json))
         }),
         Command::Letters { command } => letters(command),
+        Command::Migrate { file, dry_run } => with_config(&file.config, |loaded| {
+            with_runtime(|stop| moves::migrate(loaded.config, *dry_run, stop))
+        }),
+        Command::Prune {
+            file,
+            older_than,
+            dry_run,
+        } => with_config(&file.config, |loaded| {
+            with_runtime(|stop| moves::prune(loaded.config, *older_than, *dry_run, stop))
+        }),
         Command::Demo(arguments) => with_runtime(|stop| demo(arguments, stop)),
         Command::Completions { shell } => {
             let mut text = Vec::new();

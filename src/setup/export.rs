@@ -6,9 +6,12 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::modules::Modules;
 use super::request::{Body, Request, Server};
+use super::roles;
+use super::set_up::Wanted;
 use super::steps::{self, Step};
-use super::{Line, Wanted, modules, roles};
+use super::thing::Line;
 use crate::kibana;
 
 /// One file of an export.
@@ -51,7 +54,7 @@ fn elasticsearch(
     say(readme, "\nElasticsearch, in this order\n\n");
     let documents = steps::documents(settings)?;
     // Nobody is asked: a server that lacks a module will say so by itself.
-    let modules = modules::Modules::default();
+    let modules = Modules::default();
     let steps = steps::elasticsearch(settings, &documents, &modules, wanted.now, false);
     for (number, step) in steps.into_iter().enumerate() {
         match step {
@@ -71,7 +74,12 @@ fn elasticsearch(
         "\nRoles: what each command needs, and no more (in Kibana: Stack Management > Roles)\n\n",
     );
     let names = roles::names(settings);
-    for (name, shipped) in [("run", roles::RUN), ("setup", roles::SETUP)] {
+    for (name, shipped) in [
+        ("run", roles::RUN),
+        ("setup", roles::SETUP),
+        ("migrate", roles::MIGRATE),
+        ("prune", roles::PRUNE),
+    ] {
         let body = Body::Json(roles::role(shipped, &names, None));
         let method = crate::sinks::elasticsearch::Method::Put;
         let request =

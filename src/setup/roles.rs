@@ -11,6 +11,12 @@ pub const RUN: &str = include_str!("../../config/roles/run.json");
 /// What `setup` needs of Elasticsearch.
 pub const SETUP: &str = include_str!("../../config/roles/setup.json");
 
+/// What `migrate` needs of Elasticsearch.
+pub const MIGRATE: &str = include_str!("../../config/roles/migrate.json");
+
+/// What `prune` needs of Elasticsearch.
+pub const PRUNE: &str = include_str!("../../config/roles/prune.json");
+
 /// What `setup` needs of Kibana; the body is of Kibana's own API of roles.
 pub const KIBANA: &str = include_str!("../../config/roles/kibana.json");
 
