@@ -63,6 +63,8 @@ impl AlertRule {
             "throttle",
             "notify_when",
             "alert_delay",
+            "flapping",
+            "artifacts",
         ] {
             if let Some(value) = theirs.get(key).filter(|value| !value.is_null()) {
                 body[key] = value.clone();

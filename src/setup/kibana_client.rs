@@ -2,7 +2,7 @@
 //! Never: follows a redirect, logs a credential, keeps an answer that is longer than one to us.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -86,7 +86,10 @@ impl Kibana {
             .danger_accept_invalid_certs(settings.accept_any_certificate);
         builder = match &settings.proxy {
             Some(proxy) => {
-                let proxy = Proxy::all(proxy).map_err(|error| unusable("proxy", &error))?;
+                let proxy = Proxy::all(proxy).map_err(|error| {
+                    let why = innermost(&error);
+                    format!("kibana cannot use its proxy: {why}; mend kibana.proxy")
+                })?;
                 builder.proxy(proxy)
             }
             None => builder.no_proxy(),
@@ -96,16 +99,18 @@ impl Kibana {
             .as_ref()
             .filter(|_| !settings.accept_any_certificate)
         {
-            let pem = std::fs::read(path).map_err(|error| unusable("ca_file", &error))?;
-            let certificates =
-                Certificate::from_pem_bundle(&pem).map_err(|error| unusable("ca_file", &error))?;
+            let pem = std::fs::read(path).map_err(|error| unusable_authority(path, &error))?;
+            let certificates = Certificate::from_pem_bundle(&pem)
+                .map_err(|error| unusable_authority(path, &error))?;
             for certificate in certificates {
                 builder = builder.add_root_certificate(certificate);
             }
         }
-        let client = builder
-            .build()
-            .map_err(|error| unusable("settings", &error))?;
+        // Certificates are taken apart only here.
+        let client = builder.build().map_err(|error| match &settings.ca_file {
+            Some(path) => unusable_authority(path, &error),
+            None => format!("kibana cannot make its HTTP client: {}", innermost(&error)),
+        })?;
         Ok(Self {
             client,
             base: settings.base(),
@@ -249,8 +254,9 @@ fn authorization(credentials: &Credentials) -> Result<Option<HeaderValue>, Strin
     Ok(Some(value))
 }
 
-fn unusable(key: &str, error: &(dyn std::error::Error + 'static)) -> String {
-    format!("kibana cannot use its {key}: {}; mend it", innermost(error))
+fn unusable_authority(path: &Path, error: &(dyn std::error::Error + 'static)) -> String {
+    let (path, why) = (path.display(), innermost(error));
+    format!("kibana cannot use its ca_file {path}: {why}; it must hold PEM certificates")
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {

@@ -260,3 +260,57 @@ async fn a_missing_privilege_is_named_and_keeps_nothing_else_from_being_made() {
     assert!(said.line("index consumer_lag").starts_with("created"));
     assert!(said.lines("failed").len() > 1);
 }
+
+#[tokio::test]
+async fn a_login_that_is_refused_is_one_line_per_server_without_the_password() {
+    let (elasticsearch, kibana) = (Server::elasticsearch().await, Server::kibana().await);
+    let machine = Machine::new();
+    let file = machine.config((&elasticsearch, ""), Some((&kibana, "")));
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("username: setup", "username: nobody")).unwrap();
+    let said = setup(&file, &[]).await;
+    assert_eq!(said.code, Some(1));
+    assert_eq!(said.lines("failed").len(), 2, "{}", said.out);
+    for server in ["Elasticsearch", "Kibana"] {
+        assert!(
+            said.line(server).contains("refuses the login"),
+            "{}",
+            said.out
+        );
+    }
+    assert!(!said.out.contains(PASSWORD) && !said.err.contains(PASSWORD));
+    assert!(elasticsearch.seen().writes.is_empty() && kibana.seen().writes.is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_without_end_and_a_broken_authority_are_one_line() {
+    let (elasticsearch, kibana) = (Server::elasticsearch().await, Server::kibana().await);
+    let machine = Machine::new();
+    let ca = machine.folder.path().join("ca.pem");
+    std::fs::write(
+        &ca,
+        "-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n",
+    )
+    .unwrap();
+    let keys = format!("ca_file: {}", ca.display());
+    let file = machine.config((&elasticsearch, ""), Some((&kibana, &keys)));
+    let said = setup(&file, &[]).await;
+    assert!(
+        said.line("Kibana")
+            .contains("kibana cannot use its ca_file"),
+        "{}",
+        said.out
+    );
+    assert_eq!(said.code, Some(1));
+
+    let endless = " ".repeat(9 << 20);
+    kibana.seen().always = Some(Fault::Page(200, vec![], endless));
+    let file = machine.config((&elasticsearch, ""), Some((&kibana, "")));
+    let said = setup(&file, &[]).await;
+    assert!(
+        said.line("Kibana")
+            .contains("answers with more than 8388608 bytes"),
+        "{}",
+        said.out
+    );
+}

@@ -386,6 +386,8 @@ fn rule(seen: &mut Seen, space: &str, id: &str, method: &str, asked: &Asked) -> 
                 "params",
                 "actions",
                 "alert_delay",
+                "flapping",
+                "artifacts",
             ];
             if let Some(message) = unknown(&allowed, &asked.json) {
                 return boom(400, "Bad Request", &message);
