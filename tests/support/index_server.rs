@@ -310,7 +310,18 @@ impl Server {
                 let ids = self.matching(name, body);
                 (200, json!({"task": self.begin(name, None, ids)}))
             }
-            ("PUT", ["_block", "write"]) => self.set(name, "index.blocks.write", &json!("true")),
+            ("GET", ["_settings", "index.uuid"]) => {
+                let names = self.behind(name).into_iter();
+                let settings = names.map(|name| (name, json!({"settings": {}})));
+                (200, Value::Object(settings.collect()))
+            }
+            ("PUT", ["_block", "write"]) => {
+                self.set(name, "index.blocks.write", &json!("true"));
+                (
+                    200,
+                    json!({"acknowledged": true, "shards_acknowledged": true}),
+                )
+            }
             ("PUT", ["_settings"]) => {
                 let value = body.get("index.blocks.write").cloned().unwrap_or_default();
                 self.set(name, "index.blocks.write", &value)
