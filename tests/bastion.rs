@@ -28,6 +28,15 @@ fn behind(server: &Sshd, bastion: &Settings) -> Settings {
     }
 }
 
+/// Both are given up after `DEAD_AFTER`.
+fn quick_behind(server: &Sshd, bastion: &Sshd) -> Settings {
+    let quick = |settings: Settings| Settings {
+        dead_after: DEAD_AFTER,
+        ..settings
+    };
+    quick(behind(server, &quick(bastion.settings())))
+}
+
 async fn connect(bastions: &Bastions, settings: &Settings) -> Result<Session, Error> {
     let gate = bastions.gate(settings, 8);
     bastions.connect(settings, &gate, &mut |_, _, _| {}).await
@@ -43,6 +52,13 @@ async fn next_line(stream: &mut Stream) -> String {
         Ok(Event::Stdout(line)) => line.text,
         other => panic!("no line: {other:?}"),
     }
+}
+
+/// A host that never answered a question is not judged. The first one is asked before anything is read, and SSH keeps the order: behind
+/// an echo of `cat` its answer is here.
+async fn answer_first_question(stream: &mut Stream) {
+    stream.send("an echo".into()).expect("send");
+    assert_eq!(next_line(stream).await, "an echo");
 }
 
 async fn end_of(stream: &mut Stream) -> Error {
@@ -332,14 +348,7 @@ async fn when_the_bastions_session_is_killed_every_host_says_so_and_connects_aga
 async fn a_frozen_bastion_is_noticed_and_blamed_by_every_host_behind_it() {
     let (bastion, server) = (Sshd::start(), Sshd::start());
     let bastions = Bastions::patient();
-    let jump = Settings {
-        dead_after: DEAD_AFTER,
-        ..bastion.settings()
-    };
-    let settings = Settings {
-        dead_after: DEAD_AFTER,
-        ..behind(&server, &jump)
-    };
+    let settings = quick_behind(&server, &bastion);
     let mut streams = Vec::new();
     for _ in 0..3 {
         let mut stream = stream(&bastions, &settings, "echo up; cat").await;
@@ -370,10 +379,9 @@ async fn a_frozen_host_is_noticed_while_another_one_behind_its_bastion_goes_on()
     let mut dead = stream(&bastions, &quick(&frozen), "echo up; cat").await;
     assert_eq!(next_line(&mut dead).await, "up");
     let mut alive = stream(&bastions, &quick(&server), "cat").await;
-    // The first question is answered before the freeze; a host that never answered one is not judged.
     alive.send("ready".into()).expect("send");
     assert_eq!(next_line(&mut alive).await, "ready");
-    tokio::time::sleep(DEAD_AFTER).await;
+    answer_first_question(&mut dead).await;
     frozen.signal_sessions(Signal::STOP);
     let error = {
         let mut end = std::pin::pin!(end_of(&mut dead));
@@ -399,18 +407,10 @@ async fn a_frozen_host_is_noticed_while_another_one_behind_its_bastion_goes_on()
 async fn a_host_that_freezes_alone_behind_a_living_bastion_is_blamed_itself() {
     let (bastion, frozen) = (Sshd::start(), Sshd::start());
     let bastions = Bastions::patient();
-    let jump = Settings {
-        dead_after: DEAD_AFTER,
-        ..bastion.settings()
-    };
-    let settings = Settings {
-        dead_after: DEAD_AFTER,
-        ..behind(&frozen, &jump)
-    };
+    let settings = quick_behind(&frozen, &bastion);
     let mut stream = stream(&bastions, &settings, "echo up; cat").await;
     assert_eq!(next_line(&mut stream).await, "up");
-    // The first question has been answered by then.
-    tokio::time::sleep(DEAD_AFTER / 9).await;
+    answer_first_question(&mut stream).await;
     frozen.signal_sessions(Signal::STOP);
     let error = end_of(&mut stream).await;
     assert!(matches!(error, Error::Silent { .. }), "{error}");

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use mirrorlag::simulator::{CONSUMER_GROUPS, Fleet, FleetSettings};
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 /// Beyond this a wait is a failure of the program, not of the machine.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -105,14 +106,30 @@ async fn fleet(folder: &Path) -> Fleet {
     Fleet::start(settings).await.unwrap()
 }
 
-/// An Elasticsearch that takes connections and never answers.
-fn black_hole() -> (TcpListener, String) {
+/// A `run` with a request under way to an Elasticsearch that takes connections and never answers.
+struct Waiting {
+    run: Run,
+    _request: TcpStream,
+    _listener: TcpListener,
+    _fleet: Fleet,
+    _folder: TempDir,
+}
+
+async fn waiting_for_its_sink() -> Waiting {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = fleet(folder.path()).await;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    (
-        listener,
-        format!("elasticsearch: {{urls: ['http://127.0.0.1:{port}'], request_timeout: 50s}}"),
-    )
+    let sinks =
+        format!("elasticsearch: {{urls: ['http://127.0.0.1:{port}'], request_timeout: 50s}}");
+    let run = Run::start(&fleet, folder.path(), &sinks);
+    Waiting {
+        run,
+        _request: asked(&listener).await,
+        _listener: listener,
+        _fleet: fleet,
+        _folder: folder,
+    }
 }
 
 /// Waits until a request is under way: the first record is in the journal and on its way to nowhere.
@@ -144,11 +161,8 @@ async fn sigterm_and_sigint_end_in_order_with_exit_code_0() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sink_that_never_answers_is_cut_off_within_ten_seconds() {
-    let folder = tempfile::tempdir().unwrap();
-    let fleet = fleet(folder.path()).await;
-    let (listener, sinks) = black_hole();
-    let mut run = Run::start(&fleet, folder.path(), &sinks);
-    let _request = asked(&listener).await;
+    let mut waiting = waiting_for_its_sink().await;
+    let run = &mut waiting.run;
     run.tell(Signal::TERM);
     let (code, took) = run.end();
     assert_eq!(code, Some(0));
@@ -157,11 +171,8 @@ async fn a_sink_that_never_answers_is_cut_off_within_ten_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_at_once_while_the_first_still_waits() {
-    let folder = tempfile::tempdir().unwrap();
-    let fleet = fleet(folder.path()).await;
-    let (listener, sinks) = black_hole();
-    let mut run = Run::start(&fleet, folder.path(), &sinks);
-    let _request = asked(&listener).await;
+    let mut waiting = waiting_for_its_sink().await;
+    let run = &mut waiting.run;
     run.tell(Signal::TERM);
     run.until_it_says("stopping in order");
     run.tell(Signal::TERM);

@@ -119,18 +119,15 @@ impl Keys {
             &whose,
             address.clone().unwrap_or_default(),
             port.unwrap_or(ssh::PORT),
+            jump::resolve(self.jump, reader, defaults),
         );
-        let jump = jump::resolve(self.jump, reader, defaults);
         let kafka = self.kafka.resolve(reader, host);
         address?;
         port?;
         Ok(MirrorHost {
             name: name.to_owned(),
             cluster: cluster?,
-            ssh: crate::ssh::Settings {
-                jump: jump?,
-                ..ssh?
-            },
+            ssh: ssh?,
             kafka: kafka?,
             describes_per_host: usize::try_from(describes?).map_err(|_| Reported)?,
             handshakes_per_host: usize::try_from(handshakes?).map_err(|_| Reported)?,

@@ -101,12 +101,12 @@ pub(super) fn resolve(
             &whose,
             text.unwrap_or_default(),
             port.unwrap_or(ssh::PORT),
+            before,
         );
         let is_whole = address.and(port).map(|_| ());
-        before = match (before, is_whole.and(settings)) {
-            (Ok(jump), Ok(settings)) => Ok(Some(Arc::new(Settings { jump, ..settings }))),
-            _ => Err(Reported),
-        };
+        before = is_whole
+            .and(settings)
+            .map(|settings| Some(Arc::new(settings)));
     }
     before
 }

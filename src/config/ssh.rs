@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -145,6 +146,7 @@ impl Keys {
         whose: &Whose,
         address: String,
         port: u16,
+        jump: Result<Option<Arc<Settings>>, Reported>,
     ) -> Result<Settings, Reported> {
         let login = self.login(reader, whose);
         let user = self.user_or_local(reader, whose);
@@ -176,7 +178,7 @@ impl Keys {
             host_key: host_key?,
             connect_timeout: connect_timeout?,
             dead_after: dead_after?,
-            jump: None,
+            jump: jump?,
         };
         if settings.host_key == HostKeyPolicy::Strict && !settings.known_hosts.exists() {
             warn_of_missing_known_hosts(reader, &known_hosts_place, &settings);
@@ -262,11 +264,18 @@ fn host_key_policy(text: &str) -> Result<HostKeyPolicy, Fault> {
 fn warn_of_missing_known_hosts(reader: &Reader<'_>, place: &Place, settings: &Settings) {
     let file = settings.known_hosts.display();
     let (port, address) = (settings.port, &settings.address);
+    let place_to_look = match &settings.jump {
+        None => String::new(),
+        Some(bastion) => format!(
+            "ssh -p {} {}@{} ",
+            bastion.port, bastion.user, bastion.address
+        ),
+    };
     reader.report.warn(
         place,
         format!("{file} does not exist, so no host key is known and every login is refused"),
         format!(
-            "for each mirror host: ssh-keyscan -p {port} {address} >> {file}, then compare ssh-keygen -lf {file} with what its owner says"
+            "for each mirror host: {place_to_look}ssh-keyscan -p {port} {address} >> {file}, then compare ssh-keygen -lf {file} with what its owner says"
         ),
     );
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -47,27 +47,27 @@ async fn twenty_sighups_in_a_row_are_taken_one_after_the_other_and_as_fewer() {
     assert_no_tick_twice(&records);
 }
 
+/// A run whose configuration is a pipe that nobody has written to yet, once it listens for SIGHUP.
+fn run_on_a_pipe(pipe: &Path) -> Run {
+    let made = Command::new("mkfifo").arg(pipe).status().unwrap();
+    assert!(made.success());
+    let run = Run::start(pipe);
+    eventually("SIGHUP is caught", || {
+        claim(catches_hangups(&run), run.status("SigCgt"))
+    });
+    run
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_before_the_configuration_is_read_does_not_end_it_and_a_file_that_hangs_does_not_stop_the_end()
  {
     let site = Site::new(1).await;
     let yaml = site.yaml(&[(0, 0, 1)]);
-    let pipe = site.file();
-    assert!(
-        Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
-    let mut run = Run::start(&pipe);
-    eventually("SIGHUP is caught", || {
-        claim(catches_hangups(&run), run.status("SigCgt"))
-    });
+    let mut run = run_on_a_pipe(&site.file());
     for _ in 0..3 {
         run.tell(Signal::HUP);
     }
-    std::fs::write(&pipe, yaml).unwrap();
+    std::fs::write(site.file(), yaml).unwrap();
     run.until_it_says("connected");
     // The request of before hangs now: nobody writes into the pipe again. The end does not wait for it.
     run.stop();
@@ -76,18 +76,7 @@ async fn sighup_before_the_configuration_is_read_does_not_end_it_and_a_file_that
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_while_the_first_configuration_hangs_ends_it() {
     let site = Site::new(1).await;
-    let pipe = site.file();
-    assert!(
-        Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
-    let mut run = Run::start(&pipe);
-    eventually("SIGHUP is caught", || {
-        claim(catches_hangups(&run), run.status("SigCgt"))
-    });
+    let mut run = run_on_a_pipe(&site.file());
     run.stop();
 }
 
