@@ -125,7 +125,11 @@ fn the_roles_of_migrate_and_prune_are_those_that_the_lab_uses() {
     for command in ["migrate", "prune"] {
         let file = root().join(format!("config/roles/{command}.json"));
         let role = fs::read_to_string(&file).unwrap();
-        assert!(readme.contains(&format!("    {}\n", role.trim())), "{}", file.display());
+        assert!(
+            readme.contains(&format!("    {}\n", role.trim())),
+            "{}",
+            file.display()
+        );
     }
 }
 
