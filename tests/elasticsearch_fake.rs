@@ -7,6 +7,8 @@ mod bulk_server;
 mod check;
 #[path = "elasticsearch_fake/faults.rs"]
 mod faults;
+#[path = "elasticsearch_fake/layouts.rs"]
+mod layouts;
 #[path = "elasticsearch_fake/pipeline.rs"]
 mod pipeline;
 #[path = "support/relay.rs"]

@@ -78,6 +78,26 @@ fn the_configuration_of_the_first_host_loads_as_it_is_printed() {
 }
 
 #[test]
+fn the_document_of_a_partition_has_exactly_the_fields_of_its_mapping_but_for_the_reason() {
+    let mapping = fs::read_to_string(root().join("mappings/consumer_lag_partitions.json")).unwrap();
+    let mapping: serde_json::Value = serde_json::from_str(&mapping).unwrap();
+    let mapped = mapping["mappings"]["properties"].as_object().unwrap();
+    let section = readme();
+    let section = section.split("\n## Layouts\n").nth(1).unwrap();
+    let lines = section
+        .lines()
+        .skip_while(|line| !line.starts_with("    {"));
+    let text: String = lines.take_while(|line| line.starts_with("    ")).collect();
+    let printed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let printed = printed.as_object().unwrap().keys();
+    let mut expected: Vec<&String> = mapped.keys().filter(|field| *field != "reason").collect();
+    let mut printed: Vec<&String> = printed.collect();
+    expected.sort_unstable();
+    printed.sort_unstable();
+    assert_eq!(printed, expected);
+}
+
+#[test]
 fn every_field_of_the_document_is_in_the_shipped_mapping() {
     let mapping = fs::read_to_string(root().join("mappings/consumer_lag.json")).unwrap();
     let mapping: serde_json::Value = serde_json::from_str(&mapping).unwrap();

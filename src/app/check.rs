@@ -9,6 +9,7 @@ mod limits;
 mod mends;
 mod probe;
 mod turns;
+mod widest;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use self::hops::Hops;
 use self::host::HostCheck;
 use self::turns::Turns;
+use self::widest::WidestTopic;
 use super::limits::Need;
 use crate::config::Config;
 use crate::finding::{Finding, Verdict};
@@ -35,6 +37,7 @@ const FINDINGS_QUEUED_MAX: usize = 64;
 struct Reporter {
     number: usize,
     findings: mpsc::Sender<(usize, Option<Finding>)>,
+    widest: WidestTopic,
 }
 
 impl Reporter {
@@ -67,12 +70,21 @@ pub async fn check(config: &Config, on_finding: &mut (dyn FnMut(Finding) + Send)
     let mut tasks = JoinSet::new();
     let hosts = hosts_to_check(config);
     let sinks_number = hosts.len();
+    let widest = WidestTopic::default();
+    // Closed when no host is at work any more; nothing is ever sent.
+    let (at_work, mut ended) = mpsc::channel::<()>(1);
     for (number, host) in hosts.into_iter().enumerate() {
         let (places, findings) = (places.clone(), findings.clone());
+        let (widest, at_work) = (widest.clone(), at_work.clone());
         tasks.spawn(async move {
+            let _at_work = at_work;
             // The semaphore is never closed, so there is always a place in the end.
             let _place = places.acquire_owned().await;
-            let reporter = Reporter { number, findings };
+            let reporter = Reporter {
+                number,
+                findings,
+                widest,
+            };
             host.run(&reporter).await;
             reporter.end().await;
         });
@@ -80,7 +92,9 @@ pub async fn check(config: &Config, on_finding: &mut (dyn FnMut(Finding) + Send)
     let reporter = Reporter {
         number: sinks_number,
         findings,
+        widest,
     };
+    drop(at_work);
     let need = Need::of(config, config.sources.len());
     let journal = config.journal.clone();
     let elasticsearch = config.sinks.elasticsearch.clone();
@@ -88,7 +102,10 @@ pub async fn check(config: &Config, on_finding: &mut (dyn FnMut(Finding) + Send)
         limits::check(need, &reporter).await;
         journal::check(&journal, &reporter).await;
         if let Some(settings) = elasticsearch {
-            for finding in elasticsearch::check(&settings).await {
+            // Only the tables say how many fields a document needs; what is said of sinks stands behind what is said of hosts anyway.
+            let _closed = ended.recv().await;
+            let widest = reporter.widest.seen();
+            for finding in elasticsearch::check(&settings, widest.as_ref()).await {
                 reporter.pass_on(finding).await;
             }
         }

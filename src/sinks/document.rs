@@ -78,7 +78,7 @@ impl Serialize for Document<'_> {
 }
 
 /// A reason that the mapping's `ignore_above: 1024` still indexes: a longer one would be stored, but not found.
-fn indexable(reason: &str) -> Cow<'_, str> {
+pub(super) fn indexable(reason: &str) -> Cow<'_, str> {
     const CHARS_MAX: usize = 1024;
     match reason.char_indices().nth(CHARS_MAX - 1) {
         Some((end, _)) if reason.chars().count() > CHARS_MAX => {

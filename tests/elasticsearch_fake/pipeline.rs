@@ -11,18 +11,29 @@ use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-struct Pipeline {
-    journal: Journal,
-    status: Arc<Status>,
+pub struct Pipeline {
+    pub journal: Journal,
+    pub status: Arc<Status>,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Pipeline {
     /// A journal that holds `samples`, and a delivery of it with waits of milliseconds.
-    async fn start(settings: &Settings, samples: &[Sample]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub async fn start(settings: &Settings, samples: &[Sample]) -> Self {
+        let pipeline = Self::of_journal(settings, tempfile::tempdir().unwrap()).await;
+        pipeline.append(samples).await;
+        pipeline
+    }
+
+    /// Ends this one, and begins another on its journal.
+    pub async fn again(self, settings: &Settings) -> Self {
+        let folder = self.end().await;
+        Self::of_journal(settings, folder).await
+    }
+
+    async fn of_journal(settings: &Settings, folder: tempfile::TempDir) -> Self {
         let journal = Journal::open(&journal::Settings {
             path: folder.path().join("journal.db"),
             retain_for: Duration::from_secs(86_400),
@@ -40,18 +51,16 @@ impl Pipeline {
         };
         let sink = Elasticsearch::new(settings).unwrap();
         let running = delivery::run(sink, journal.clone(), status.clone(), limits, stop.clone());
-        let pipeline = Self {
+        Self {
             task: tokio::spawn(running),
             journal,
             status,
             stop,
-            _folder: folder,
-        };
-        pipeline.append(samples).await;
-        pipeline
+            folder,
+        }
     }
 
-    async fn append(&self, samples: &[Sample]) {
+    pub async fn append(&self, samples: &[Sample]) {
         let body = |sample: &Sample| serde_json::to_vec(sample).unwrap();
         self.journal
             .append(samples.iter().map(body).collect(), None)
@@ -60,7 +69,7 @@ impl Pipeline {
     }
 
     /// Waits until the delivery is in a state, and says which it is in when it never is.
-    async fn reaches(&self, what: &str, is_reached: impl Fn(&delivery::State) -> bool) {
+    pub async fn reaches(&self, what: &str, is_reached: impl Fn(&delivery::State) -> bool) {
         let started = Instant::now();
         while !is_reached(&self.status.state()) {
             assert!(
@@ -72,18 +81,20 @@ impl Pipeline {
         }
     }
 
-    async fn commits(&self, position: u64) {
+    pub async fn commits(&self, position: u64) {
         self.reaches("committed", |state| state.position == position)
             .await;
     }
 
-    async fn end(self) {
+    /// The folder goes with the last of it.
+    pub async fn end(self) -> tempfile::TempDir {
         self.stop.cancel();
         tokio::time::timeout(DEADLINE, self.task)
             .await
             .unwrap()
             .unwrap();
         self.journal.close().await;
+        self.folder
     }
 }
 

@@ -70,6 +70,10 @@ pub struct Server {
     /// What the user may do with the index.
     pub privileges: Vec<&'static str>,
     pub auto_create: bool,
+    /// Names of data streams; `None`: a server without the module.
+    pub streams: Option<BTreeSet<String>>,
+    /// Indices that somebody closed.
+    pub closed: BTreeSet<String>,
     /// Limit of a body, unpacked.
     pub content_bytes_max: usize,
     pub fields_max: usize,
@@ -109,6 +113,8 @@ impl Fake {
                 "create_index",
             ],
             auto_create: true,
+            streams: None,
+            closed: BTreeSet::new(),
             content_bytes_max: 100 << 20,
             fields_max: 1000,
             refused_topics: BTreeSet::new(),
@@ -270,6 +276,13 @@ fn serve(
             reply(200, &json!({"nodes": {"a1": {"version": "8.17.4"}}}))
         }
         (&Method::GET, [index, "_mapping"]) => server.mapping(index),
+        (&Method::GET, [index, "_settings", "index.mapping.total_fields.limit"]) => {
+            let setting =
+                json!({"index.mapping.total_fields.limit": server.fields_max.to_string()});
+            reply(200, &json!({*index: {"settings": {}, "defaults": setting}}))
+        }
+        (&Method::GET, [pattern, "_settings", "index.uuid"]) => server.named_like(pattern),
+        (&Method::GET, ["_data_stream", name]) => server.stream(name),
         (&Method::HEAD, [index]) if !index.is_empty() => server.exists(index),
         (&Method::PUT, [index]) => server.create(index, &body),
         // As the restricted distribution answers `GET /`.
@@ -449,6 +462,9 @@ impl Server {
             };
             self.indices.insert(name.to_owned(), made);
         }
+        if self.closed.contains(name) {
+            return Err((400, "index_closed_exception", "closed".to_owned()));
+        }
         let fields_max = self.fields_max;
         let index = self.indices.get_mut(name).unwrap();
         if index.documents.contains_key(id) {
@@ -531,6 +547,25 @@ impl Server {
         match self.indices.get(name) {
             Some(index) => reply(200, &json!({name: {"mappings": index.mapping}})),
             None => refuse(404, "index_not_found_exception", "no such index"),
+        }
+    }
+
+    /// As far as a wildcard goes: what stands before its first star.
+    fn named_like(&self, pattern: &str) -> Response {
+        let start = pattern.split('*').next().unwrap_or_default();
+        let names = self.indices.keys().filter(|name| name.starts_with(start));
+        let settings = names.map(|name| (name.clone(), json!({"settings": {}})));
+        reply(200, &settings.collect::<serde_json::Map<_, _>>().into())
+    }
+
+    fn stream(&self, name: &str) -> Response {
+        match &self.streams {
+            // As the restricted distribution answers.
+            None => refuse(400, "", "no handler found for uri"),
+            Some(streams) if streams.contains(name) => {
+                reply(200, &json!({"data_streams": [{"name": name}]}))
+            }
+            Some(_) => refuse(404, "index_not_found_exception", "no such index"),
         }
     }
 

@@ -68,6 +68,15 @@ impl Question {
         }
     }
 
+    /// Whether one of its sources records this topic.
+    pub fn records(&self, topic: &str) -> bool {
+        self.sources.iter().any(|source| match &source.topics {
+            Topics::One(named) => named == topic,
+            Topics::Listed(named) => named.iter().any(|named| named == topic),
+            Topics::All { exclude } => !exclude.iter().any(|pattern| pattern.is_match(topic)),
+        })
+    }
+
     /// The topics that are named, in the order of the file.
     fn topics(&self) -> Vec<&str> {
         let named = self.sources.iter().flat_map(|source| match &source.topics {

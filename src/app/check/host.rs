@@ -258,6 +258,7 @@ impl HostCheck {
         let took = since(started);
         match round {
             Ok(text) => {
+                reporter.widest.note(question, &text);
                 let (is_answered, findings) = groups::findings(&self.host, question, &text, took);
                 for finding in findings {
                     reporter.pass_on(finding).await;

@@ -1,24 +1,35 @@
-//! In: the settings of one cluster. Out: what each link to it showed: every URL, login, privileges, index, mapping.
+//! In: the settings of one cluster. Out: what each link to it showed: every URL, login, privileges, indices, mappings, fields.
 //! Never: changes anything there, needs `GET /`, which a restricted server may not answer.
 
 use std::time::Duration;
 
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::HeaderMap;
-use elasticsearch::indices::{IndicesExistsParts, IndicesGetMappingParts};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::nodes::{Answer, NoAnswer, Node, Nodes};
 use super::response::{is_wrong_server, refusal};
-use super::{Credentials, Settings, mapping};
+use super::{Credentials, Settings};
 use crate::finding::{Finding, Verdict};
 
-const AUTO_CREATE: &str = "recommended: action.auto_create_index: \"-consumer_lag*,+*\", so that an index deleted by hand never comes back with a guessed mapping";
+// One index, dated index or data stream.
+mod index;
+// What the user may do there.
+mod privileges;
 
-/// Checks every link between here and the index; asks all URLs at once, each question within the request timeout.
-pub async fn check(settings: &Settings) -> Vec<Finding> {
+/// The topic with the most partitions: a wide document has a field for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Widest {
+    pub topic: String,
+    pub partitions: usize,
+}
+
+/// Checks every link between here and the indices; asks all URLs at once, each question within the request timeout.
+///
+/// `widest`: the topic with the most partitions that was seen; `None` where no table was.
+pub async fn check(settings: &Settings, widest: Option<&Widest>) -> Vec<Finding> {
     let started = Instant::now();
     let nodes = match Nodes::new(settings) {
         Ok(nodes) => nodes.list,
@@ -49,16 +60,13 @@ pub async fn check(settings: &Settings) -> Vec<Finding> {
             usable = Some(node);
         }
     }
-    match usable {
-        Some(node) => findings.extend(check_index(&node, &settings.index.to_string()).await),
-        None => {
-            let why = Verdict::Skipped("no url could be asked".to_owned());
-            findings.push(finding(
-                subject_of(&settings.index.to_string()),
-                "index",
-                Instant::now(),
-                why,
-            ));
+    for looked in index::all(settings) {
+        match &usable {
+            Some(node) => findings.extend(looked.check(node, widest).await),
+            None => {
+                let why = Verdict::Skipped("no url could be asked".to_owned());
+                findings.push(finding(looked.subject(), "index", Instant::now(), why));
+            }
         }
     }
     findings
@@ -144,141 +152,6 @@ async fn version(node: &Node) -> String {
     version.unwrap_or_else(|| "version unknown".to_owned())
 }
 
-/// What holds for the whole cluster, asked of one node.
-async fn check_index(node: &Node, name: &str) -> Vec<Finding> {
-    let subject = subject_of(name);
-    let started = Instant::now();
-    let privileges = Privileges::ask(node, name).await;
-    let mut findings = vec![finding(
-        subject.clone(),
-        "privileges",
-        started,
-        privileges.judge(name),
-    )];
-    let started = Instant::now();
-    let names = [name];
-    let indices = node.client.indices();
-    let exists = indices.exists(IndicesExistsParts::Index(&names));
-    let exists = node.answer(exists.send().await, name).await;
-    let (is_there, verdict) = match exists {
-        Ok(answer) if answer.status == 200 => {
-            (true, Verdict::Passed(format!("exists; {AUTO_CREATE}")))
-        }
-        Ok(answer) if answer.status == 404 && privileges.has("create_index") => (
-            false,
-            Verdict::Passed(format!(
-                "does not exist yet; `run` creates it with its mapping; {AUTO_CREATE}"
-            )),
-        ),
-        Ok(answer) if answer.status == 404 => (
-            false,
-            failed(
-                "does not exist, and this user may not create it",
-                "grant create_index on it, or let another user create it from mappings/consumer_lag.json",
-            ),
-        ),
-        Ok(answer) if answer.status == 403 => (
-            false,
-            failed(
-                "this user may not see whether it exists",
-                "grant view_index_metadata on it",
-            ),
-        ),
-        Ok(answer) => (
-            false,
-            failed(
-                format!("HTTP {}", answer.status),
-                "ask who runs this cluster",
-            ),
-        ),
-        Err(no_answer) => (false, unreachable(node, no_answer)),
-    };
-    findings.push(finding(subject.clone(), "index", started, verdict));
-    let started = Instant::now();
-    let verdict = match is_there {
-        true => check_mapping(node, name).await,
-        false => Verdict::Skipped("there is no index to look at".to_owned()),
-    };
-    findings.push(finding(subject, "mapping", started, verdict));
-    findings
-}
-
-async fn check_mapping(node: &Node, name: &str) -> Verdict {
-    let names = [name];
-    let indices = node.client.indices();
-    let request = indices.get_mapping(IndicesGetMappingParts::Index(&names));
-    match node.answer(request.send().await, "/_mapping").await {
-        Ok(answer) if answer.status == 200 => mapping::judge(&value(&answer)),
-        Ok(answer) => failed(
-            format!("HTTP {}: {}", answer.status, refusal(&answer.body).reason),
-            "grant view_index_metadata on the index",
-        ),
-        Err(no_answer) => unreachable(node, no_answer),
-    }
-}
-
-/// What this user may do, as the cluster itself says.
-struct Privileges {
-    /// `None`: security is off, or the question was not answered.
-    granted: Option<Value>,
-}
-
-impl Privileges {
-    async fn ask(node: &Node, index: &str) -> Self {
-        let question = json!({"index": [{"names": [index],
-            "privileges": ["create_doc", "auto_configure", "view_index_metadata", "create_index"]}]});
-        let answer = ask(
-            node,
-            Method::Post,
-            "_security/user/_has_privileges",
-            Some(question),
-        )
-        .await;
-        let granted = answer
-            .ok()
-            .filter(|it| it.status == 200)
-            .and_then(|answer| {
-                value(&answer)
-                    .get("index")
-                    .and_then(|it| it.get(index))
-                    .cloned()
-            });
-        Self { granted }
-    }
-
-    /// Whether it is granted, as far as we could ask.
-    fn has(&self, privilege: &str) -> bool {
-        let granted = self.granted.as_ref();
-        granted.is_none_or(|granted| granted.get(privilege).and_then(Value::as_bool) == Some(true))
-    }
-
-    fn judge(&self, index: &str) -> Verdict {
-        if self.granted.is_none() {
-            return Verdict::Skipped(
-                "security is off, or the question was not answered".to_owned(),
-            );
-        }
-        let needed = ["create_doc", "view_index_metadata"];
-        let missing: Vec<&str> = needed.into_iter().filter(|it| !self.has(it)).collect();
-        if !missing.is_empty() {
-            let missing = missing.join(", ");
-            return failed(
-                format!("missing on {index:?}: {missing}"),
-                &format!(
-                    "grant {missing} (and auto_configure) on {index:?} to the role of this user"
-                ),
-            );
-        }
-        if !self.has("auto_configure") {
-            return Verdict::Warned {
-                what: "auto_configure is missing: a partition that the mapping does not list is mapped with a deprecation warning, and refused by the next major version".to_owned(),
-                mend: format!("grant auto_configure on {index:?} to the role of this user"),
-            };
-        }
-        Verdict::Passed("create_doc, view_index_metadata, auto_configure".to_owned())
-    }
-}
-
 async fn ask(
     node: &Node,
     method: Method,
@@ -326,10 +199,6 @@ fn is_elasticsearch(answer: &Answer) -> bool {
 
 fn value(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
-}
-
-fn subject_of(index: &str) -> String {
-    format!("elasticsearch index {index}")
 }
 
 fn failed(why: impl ToString, mend: &str) -> Verdict {

@@ -18,29 +18,51 @@ pub(super) enum Absent {
     Cluster(NotReady),
 }
 
-/// Looks for the index, an alias or a data stream of this name, and creates the index with `mapping` when there is none.
-pub(super) async fn ensure(node: &Node, name: &str, mapping: &Value) -> Result<(), Absent> {
+/// One index to write to.
+pub(super) struct Place<'a> {
+    pub(super) index: &'a str,
+    /// Body with which it is created; `None`: a data stream of this name, which only `setup` creates.
+    pub(super) mapping: Option<&'a Value>,
+    /// The key of the configuration that names another body.
+    pub(super) key: &'static str,
+    /// The file with the body that is built in.
+    pub(super) file: &'static str,
+}
+
+/// Looks for the index, an alias or a data stream of this name, and creates the index with its mapping when there is none.
+pub(super) async fn ensure(node: &Node, place: &Place<'_>) -> Result<(), Absent> {
+    let name = place.index;
     let names = [name];
     let indices = node.client.indices();
     let request = indices.exists(IndicesExistsParts::Index(&names));
     let answer = node.answer(request.send().await, name).await;
     let answer = answer.map_err(Absent::from)?;
-    match answer.status {
-        200 => Ok(()),
-        404 => create(node, name, mapping).await,
+    match (answer.status, place.mapping) {
+        (200, _) => Ok(()),
+        (404, Some(mapping)) => create(node, place, mapping).await,
+        // A bulk would make a plain index of this name, in the way of the stream for ever.
+        (404, None) => Err(hold(format!(
+            "data stream {name:?} does not exist; run `mirrorlag setup`, or set data_stream: false"
+        ))),
         // A HEAD has no body, so that the status alone says why.
-        401 => Err(hold(format!(
+        (401, _) => Err(hold(format!(
             "{} refuses the login (HTTP 401); mend username and password or api_key",
             node.url
         ))),
-        403 => Err(hold(format!(
+        (403, _) => Err(hold(format!(
             "this user may not see whether index {name:?} exists (HTTP 403); grant view_index_metadata on it"
         ))),
         _ => Err(judge(node, &answer)),
     }
 }
 
-async fn create(node: &Node, name: &str, mapping: &Value) -> Result<(), Absent> {
+async fn create(node: &Node, place: &Place<'_>, mapping: &Value) -> Result<(), Absent> {
+    let Place {
+        index: name,
+        key,
+        file,
+        ..
+    } = place;
     let indices = node.client.indices();
     let request = indices
         .create(IndicesCreateParts::Index(name))
@@ -56,11 +78,11 @@ async fn create(node: &Node, name: &str, mapping: &Value) -> Result<(), Absent> 
         // Somebody else was faster.
         (400, Some("resource_already_exists_exception")) => Ok(()),
         (401 | 403, _) => Err(hold(format!(
-            "index {name:?} is missing and this user may not create it ({}); grant create_index on it, or let another user create it from mappings/consumer_lag.json",
+            "index {name:?} is missing and this user may not create it ({}); grant create_index on it, or let another user create it from {file}",
             refusal.reason
         ))),
         (400, Some(kind)) => Err(hold(format!(
-            "index {name:?} cannot be created ({kind}: {}); mend index or mapping_file",
+            "index {name:?} cannot be created ({kind}: {}); mend the index name or {key}",
             refusal.reason
         ))),
         _ => Err(judge(node, &answer)),
@@ -92,6 +114,14 @@ fn judge(node: &Node, answer: &Answer) -> Absent {
 
 fn hold(why: String) -> Absent {
     Absent::Cluster(NotReady::Hold(why))
+}
+
+impl From<Absent> for NotReady {
+    fn from(absent: Absent) -> Self {
+        match absent {
+            Absent::Node(it) | Absent::Busy(it) | Absent::Cluster(it) => it,
+        }
+    }
 }
 
 impl From<NoAnswer> for Absent {

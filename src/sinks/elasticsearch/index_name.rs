@@ -244,8 +244,8 @@ impl FromStr for IndexName {
             date.push((part, piece.chars().skip(1).collect()));
         }
         // Behind any other character the wildcard would take in what merely begins alike: consumer_lag_* is consumer_lag_old too.
-        let has_stem = !before.trim_end_matches('-').is_empty();
-        if !date.is_empty() && !(has_stem && before.ends_with('-')) {
+        let is_apart = before.ends_with('-') && !before.trim_end_matches('-').is_empty();
+        if !date.is_empty() && !is_apart {
             return bad(
                 format!("{text:?} needs a name and '-' before its date"),
                 "write it as in consumer_lag-%Y.%m",

@@ -1,28 +1,33 @@
 //! In: a batch of samples and the settings of one cluster. Out: the fate of each sample.
 //! Never: retries, sleeps, reads the journal.
 
-use elasticsearch::BulkParts;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Fate, NotReady, Reply, Sink, document};
+use super::{NotReady, Reply, Sink};
 use crate::sample::Sample;
 
 mod admin;
 mod body;
+mod bulk;
 mod check;
 mod client;
+mod fields;
 mod index;
 mod index_name;
+mod joined;
 mod mapping;
 mod nodes;
+mod partition;
+mod request;
+mod request_bytes;
 mod response;
 mod settings;
 
 pub use admin::{Admin, AdminError, Answer, Method};
-pub use check::check;
+pub use check::{Widest, check};
 pub use index_name::{BadIndexName, IndexName, Period};
-pub use mapping::judge as judge_mapping;
+pub use mapping::{judge_mapping, judge_partitions_mapping};
 pub use settings::{
     Credentials, Layout, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings, SettingsError,
 };
@@ -30,29 +35,32 @@ pub use settings::{
 #[doc(hidden)]
 pub use response::{bulk_fates, refused_fate};
 
-use index::Absent;
-use nodes::{NoAnswer, Nodes};
+use bulk::Bulk;
+use index::Place;
+use joined::Joined;
+use nodes::Nodes;
+use request::Kind;
+use request_bytes::RequestBytes;
 
 /// The sink's name in the configuration.
 pub const NAME: &str = "elasticsearch";
 
-/// What of a bulk reply is wanted. Without `items.*.status` the stored items would vanish from it and the count be wrong.
-const FILTER_PATH: &[&str] = &[
-    "errors",
-    "items.*._id",
-    "items.*.status",
-    "items.*.error.type",
-    "items.*.error.reason",
-    "items.*.error.caused_by.reason",
-];
-
 /// The sink `elasticsearch`.
 pub struct Elasticsearch {
     nodes: Nodes,
-    index: String,
-    mapping: Value,
+    /// One per kind of document that the layout has.
+    homes: Vec<Home>,
+    bytes: RequestBytes,
     /// How long a shard may be waited for by the server: less than we wait ourselves, so that it is the server who answers.
     shard_wait: String,
+}
+
+/// Where documents of one kind go.
+struct Home {
+    kind: Kind,
+    name: IndexName,
+    /// Body with which an index is created; `None` for a data stream, which is not ours to create.
+    mapping: Option<Value>,
 }
 
 impl Elasticsearch {
@@ -61,119 +69,40 @@ impl Elasticsearch {
     /// # Errors
     /// A URL, certificate file, key or mapping that cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let mapping: Value = serde_json::from_str(&settings.mapping)
-            .map_err(|error| SettingsError::Mapping(error.to_string()))?;
-        if !mapping.is_object() {
-            return Err(SettingsError::Mapping("it is no object".to_owned()));
+        let mut homes = Vec::new();
+        if settings.layout.has_wide() {
+            homes.push(Home {
+                kind: Kind::Wide,
+                name: settings.index.clone(),
+                mapping: Some(body_of_index(&settings.mapping)?),
+            });
+        }
+        if settings.layout.has_partitions() {
+            let body = body_of_index(&settings.partitions_mapping)?;
+            homes.push(Home {
+                kind: Kind::Partitions,
+                name: settings.partitions_index.clone(),
+                mapping: (!settings.data_stream).then_some(body),
+            });
         }
         Ok(Self {
             nodes: Nodes::new(settings)?,
-            index: settings.index.to_string(),
-            mapping,
+            homes,
+            bytes: RequestBytes::new(),
             shard_wait: format!("{}ms", settings.request_timeout.as_millis() / 2),
         })
     }
+}
 
-    /// Looks for the index through node `at`; notes the node's health.
-    async fn ensure_index(&mut self, at: usize) -> Result<(), NotReady> {
-        let Some(node) = self.nodes.list.get(at) else {
-            return Err(no_node());
-        };
-        match index::ensure(node, &self.index, &self.mapping).await {
-            Ok(()) => {
-                self.nodes.worked(at);
-                Ok(())
-            }
-            Err(Absent::Node(not_ready)) => {
-                let (NotReady::Retry { why, .. } | NotReady::Hold(why)) = &not_ready;
-                self.nodes.failed(at, why, Instant::now());
-                Err(not_ready)
-            }
-            Err(Absent::Busy(not_ready)) => {
-                self.nodes.busy(at, Instant::now());
-                Err(not_ready)
-            }
-            Err(Absent::Cluster(not_ready)) => {
-                self.nodes.worked(at);
-                Err(not_ready)
-            }
+impl Home {
+    fn place<'a>(&'a self, index: &'a str) -> Place<'a> {
+        let (key, file) = self.kind.mapping();
+        Place {
+            index,
+            mapping: self.mapping.as_ref(),
+            key,
+            file,
         }
-    }
-
-    /// Sends one bulk through node `at` and judges the answer; notes the node's health.
-    async fn send(&mut self, at: usize, batch: &[Sample]) -> Reply {
-        let ids: Vec<String> = batch.iter().map(Sample::id).collect();
-        let Some(node) = self.nodes.list.get(at) else {
-            return not_ready(no_node(), false, batch.len());
-        };
-        let sent = node
-            .client
-            .bulk(BulkParts::Index(&self.index))
-            .filter_path(FILTER_PATH)
-            .timeout(&self.shard_wait)
-            .body(vec![bulk_body(batch, &ids)])
-            .send()
-            .await;
-        let answer = match node.answer(sent, "/_bulk").await {
-            Ok(answer) => answer,
-            Err(no_answer) => {
-                let fate = match no_answer {
-                    NoAnswer::Broken(why) => Fate::Retry(why),
-                    NoAnswer::Untrusted { why, mend } => Fate::Hold(format!("{why}; {mend}")),
-                    NoAnswer::Redirected(why) => Fate::Hold(why),
-                };
-                return self.node_failed(at, fate, batch.len());
-            }
-        };
-        if answer.status == 200 {
-            return match response::bulk_fates(&answer.body, &ids) {
-                Ok((fates, is_crowded)) => {
-                    self.nodes.worked(at);
-                    Reply {
-                        fates,
-                        retry_after: answer.retry_after,
-                        another_node: false,
-                        is_crowded,
-                    }
-                }
-                // What was stored of it answers 409 to the next attempt.
-                Err(why) => self.node_failed(at, Fate::Retry(why), batch.len()),
-            };
-        }
-        let mut reply = self.refused(at, &answer, batch.len());
-        reply.retry_after = answer.retry_after;
-        reply
-    }
-
-    /// Judges an answer that refuses a bulk of `count` documents as a whole.
-    fn refused(&mut self, at: usize, answer: &nodes::Answer, count: usize) -> Reply {
-        let refusal = response::refusal(&answer.body);
-        let fate = response::request_fate(answer.status, &refusal);
-        if answer.status == 429 && matches!(fate, Fate::Retry(_)) {
-            // Memory is counted by each node for itself: another may have room.
-            let now = Instant::now();
-            self.nodes.busy(at, now);
-            return Reply {
-                is_crowded: true,
-                ..elsewhere(fate, self.nodes.another(now), count)
-            };
-        }
-        let is_to_blame = matches!(answer.status, 502..=504)
-            || response::is_wrong_server(answer.status, &refusal);
-        if is_to_blame {
-            return self.node_failed(at, fate, count);
-        }
-        self.nodes.worked(at);
-        Reply::all(fate, count)
-    }
-
-    /// Notes that a node did not answer as one should, and says whether another may do better.
-    fn node_failed(&mut self, at: usize, fate: Fate, count: usize) -> Reply {
-        let now = Instant::now();
-        if let Fate::Retry(why) | Fate::Hold(why) = &fate {
-            self.nodes.failed(at, why, now);
-        }
-        elsewhere(fate, self.nodes.another(now), count)
     }
 }
 
@@ -182,74 +111,59 @@ impl Sink for Elasticsearch {
         NAME
     }
 
+    /// Looks for the indices that have no date; which of the others are needed only the samples say.
     async fn prepare(&mut self) -> Result<(), NotReady> {
-        let mut last = Ok(());
-        // Each URL once at most: the first that answers decides.
-        for _ in 0..self.nodes.list.len() {
-            let at = self.nodes.pick(Instant::now());
-            last = self.ensure_index(at).await;
-            let is_node_to_blame = last.is_err() && self.nodes.is_paused(at);
-            if !is_node_to_blame || !self.nodes.another(Instant::now()) {
-                break;
-            }
+        for home in self.homes.iter().filter(|it| it.name.period().is_none()) {
+            let index = home.name.to_string();
+            prepare(&mut self.nodes, &home.place(&index)).await?;
         }
-        last
+        Ok(())
     }
 
     async fn deliver(&mut self, batch: &[Sample]) -> Reply {
-        let at = self.nodes.pick(Instant::now());
-        // Before each bulk: where somebody deleted the index, the bulk itself would make one with a guessed mapping.
-        match self.ensure_index(at).await {
-            Ok(()) => self.send(at, batch).await,
-            Err(why) => {
-                let may_go_on = self.nodes.is_paused(at) && self.nodes.another(Instant::now());
-                not_ready(why, may_go_on, batch.len())
+        let documents = |sample: &Sample| {
+            let of_each = self.homes.iter().map(|home| home.kind.documents(sample));
+            of_each.sum()
+        };
+        let mut bulk = Bulk {
+            nodes: &mut self.nodes,
+            bytes: &mut self.bytes,
+            shard_wait: &self.shard_wait,
+            batch,
+            joined: Joined::new(batch.iter().map(documents)),
+            had_full: false,
+        };
+        for home in &self.homes {
+            for target in request::targets(home.kind, &home.name, batch) {
+                let place = home.place(&target.index);
+                if let Err(halt) = bulk.send_all(&target, &place).await {
+                    return bulk.into_reply(Some(halt));
+                }
             }
         }
+        bulk.into_reply(None)
     }
 }
 
-fn no_node() -> NotReady {
-    NotReady::Retry {
-        why: "no node to ask".to_owned(),
-        after: None,
+/// Looks for one index, through each URL once at most: the first that answers decides.
+async fn prepare(nodes: &mut Nodes, place: &Place<'_>) -> Result<(), NotReady> {
+    let mut last = Ok(());
+    for _ in 0..nodes.list.len() {
+        let at = nodes.pick(Instant::now());
+        last = bulk::look(nodes, at, place).await.map_err(NotReady::from);
+        let is_node_to_blame = last.is_err() && nodes.is_paused(at);
+        if !is_node_to_blame || !nodes.another(Instant::now()) {
+            break;
+        }
     }
+    last
 }
 
-/// The fate of a batch that was not sent.
-fn not_ready(why: NotReady, another_node: bool, count: usize) -> Reply {
-    let (fate, retry_after) = match why {
-        NotReady::Retry { why, after } => (Fate::Retry(why), after),
-        NotReady::Hold(why) => (Fate::Hold(why), None),
-    };
-    Reply {
-        retry_after,
-        ..elsewhere(fate, another_node, count)
+fn body_of_index(text: &str) -> Result<Value, SettingsError> {
+    let body: Value =
+        serde_json::from_str(text).map_err(|error| SettingsError::Mapping(error.to_string()))?;
+    match body.is_object() {
+        true => Ok(body),
+        false => Err(SettingsError::Mapping("it is no object".to_owned())),
     }
-}
-
-/// The fate of a batch that one node did not take: nobody needs to act while another node may.
-fn elsewhere(fate: Fate, another_node: bool, count: usize) -> Reply {
-    let fate = match fate {
-        Fate::Hold(why) if another_node => Fate::Retry(why),
-        other => other,
-    };
-    Reply {
-        another_node,
-        ..Reply::all(fate, count)
-    }
-}
-
-/// Two lines for each document; the last one ends in a newline too, or the whole request is refused.
-fn bulk_body(batch: &[Sample], ids: &[String]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (sample, id) in batch.iter().zip(ids) {
-        // An id is digits, a dash and hex: nothing in it needs escaping.
-        body.extend_from_slice(b"{\"create\":{\"_id\":\"");
-        body.extend_from_slice(id.as_bytes());
-        body.extend_from_slice(b"\"}}\n");
-        document::write(&mut body, sample);
-        body.push(b'\n');
-    }
-    body
 }

@@ -301,3 +301,34 @@ fn each_way_in_which_a_cli_does_not_run_has_its_mend() {
     assert!(cli(seen(Entry::Folder, None, "")).contains("is a folder"));
     assert!(cli(seen(Entry::Closed, None, "")).contains("cannot be run by ec2-user"));
 }
+
+#[test]
+fn the_widest_topic_is_one_that_is_recorded() {
+    let table = |topic: &str, partitions: i32| -> String {
+        let row = |partition| format!("g {topic} {partition} 1 2 1 - - -\n");
+        (0..partitions).map(row).collect()
+    };
+    let head =
+        "GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID\n";
+    let round = RoundText {
+        tick: "1".to_owned(),
+        stdout: format!(
+            "{head}{}{}{}",
+            table("orders", 3),
+            table("refunds", 5),
+            table("heartbeats", 9)
+        ),
+        ..RoundText::default()
+    };
+    let widest = |topics: Topics| {
+        let question = Question::gather([source("g", topics)].into_iter()).remove(0);
+        let seen = super::super::widest::WidestTopic::default();
+        seen.note(&question, &round);
+        seen.seen().map(|it| (it.topic, it.partitions))
+    };
+    let some = |topic: &str, partitions| Some((topic.to_owned(), partitions));
+    assert_eq!(widest(listed_topics(&["orders"])), some("orders", 3));
+    let exclude = vec![Regex::new("^heartbeats$").unwrap()];
+    assert_eq!(widest(Topics::All { exclude }), some("refunds", 5));
+    assert_eq!(widest(listed_topics(&["absent"])), None);
+}
