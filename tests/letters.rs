@@ -476,3 +476,28 @@ async fn what_is_dropped_is_named_and_nothing_else_is() {
     assert_eq!(place.output(&LIST).out, "");
     assert_eq!(stored(&fake), Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_one_layout_is_resent_in_the_layout_of_today() {
+    let (place, fake) = without_run(2).await;
+    let before = std::fs::read_to_string(place.config()).unwrap();
+    let urls = format!("urls: ['{}']", fake.url);
+    let keys = format!("{urls}, layout: both, index: 'consumer_lag-%Y.%m'");
+    std::fs::write(place.config(), before.replace(&urls, &keys)).unwrap();
+    // What a letter holds is the sample; `show` prints its wide document.
+    let shown = place.output(&["letters", "show", "1", "--json"]).json()[0].clone();
+    assert_eq!(shown["_id"], sample(1).id());
+    assert_eq!(shown["document"]["p0"], 1);
+    let sent = place.output(&["letters", "resend"]);
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    assert!(sent.out.starts_with("2 stored"), "{sent:?}");
+    let stored = |index: &str| fake.documents(index).into_keys().collect::<Vec<_>>();
+    assert_eq!(stored("consumer_lag-2025.11"), ids([1, 2]));
+    let of_partitions: Vec<String> = ids([1, 2]).iter().map(|id| format!("{id}-p0")).collect();
+    assert_eq!(stored("consumer_lag_partitions-2025.11"), of_partitions);
+    assert!(stored(INDEX).is_empty());
+    // Once more is harmless: there is none left.
+    let again = place.output(&["letters", "resend"]);
+    assert!(again.out.starts_with("0 stored"), "{again:?}");
+    fake.assert_strict();
+}

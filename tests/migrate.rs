@@ -259,6 +259,69 @@ async fn a_document_that_does_not_fit_is_named_and_nothing_is_moved() {
     assert_moved(&fake, DOCUMENTS);
 }
 
+/// Nothing but the older index is there, and it takes documents.
+#[track_caller]
+fn assert_as_before(fake: &Fake) {
+    let server = fake.lock();
+    assert_eq!(server.indices.keys().collect::<Vec<_>>(), [INDEX]);
+    assert!(!server.indices[INDEX].is_blocked());
+    assert_eq!(server.indices[INDEX].documents.len(), DOCUMENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_lacks_a_document_or_has_another_is_never_given_the_name() {
+    let (place, fake) = older().await;
+    fake.lock().lost = Some("id-7".to_owned());
+    let said = place.output(&["migrate"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.err
+            .contains("consumer_lag has 500 documents, consumer_lag_v2 has 499"),
+        "{said:?}"
+    );
+    assert_as_before(&fake);
+    {
+        let mut server = fake.lock();
+        server.lost = None;
+        server.mangled = Some("id-7".to_owned());
+    }
+    let said = place.output(&["migrate"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.err.contains("of topic \"topic-1\" there are 167 from"),
+        "{said:?}"
+    );
+    assert_as_before(&fake);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_disk_for_two_nothing_is_begun() {
+    let (place, fake) = older().await;
+    fake.lock().free_bytes = 1000;
+    let said = place.output(&["migrate"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.out.contains("the copy needs about 48.8 KiB"),
+        "{said:?}"
+    );
+    assert!(said.err.contains("free some first"), "{said:?}");
+    assert_as_before(&fake);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_url_before_the_one_that_answers_is_passed_over() {
+    let (place, fake) = (Place::new(), Fake::start().await);
+    let fleet = place.fleet().await;
+    place.configure(
+        &fleet,
+        &format!("urls: ['http://127.0.0.1:1', '{}']", fake.url),
+    );
+    fake.lock().seed(INDEX, DOCUMENTS);
+    let said = place.output(&["migrate"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_moved(&fake, DOCUMENTS);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_never_comes_to_the_exchange_of_names_is_looked_for() {
     let (place, fake) = older().await;

@@ -126,7 +126,7 @@ pub enum Command {
         command: Letters,
     },
 
-    /// Move the index to the new mapping: a copy under another name, then an alias in its place
+    /// Move an index with the older mapping to the new one, under the same name
     ///
     /// For an index with the older mapping (topic as text, p0 to p17 as integer). Copies by _reindex where the server has it, else page by page; compares
     /// the counts; keeps the older index, read-only, as <index>_before_migration. A `run` goes on meanwhile: the index refuses documents until the end,
@@ -143,9 +143,9 @@ pub enum Command {
         dry_run: bool,
     },
 
-    /// Delete old documents: whole indices where their names have a date, else document by document
+    /// Delete what is older than an age
     ///
-    /// Of both layouts' indices. Nothing whose name is not exactly ours, and no index that the journal still has documents for. For cron; where the server has
+    /// Whole indices where their names have a date, else document by document. Of both layouts' indices. Nothing whose name is not exactly ours, and no index that the journal still has documents for. For cron; where the server has
     /// lifecycle management, `retain_for` does it without.
     #[command(
         after_help = "Exit codes: 0 done, or nothing to do; 1 not all of it; 2 the configuration is wrong."

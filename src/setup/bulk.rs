@@ -23,6 +23,9 @@ const WAIT_LONGEST: Duration = Duration::from_secs(60);
 
 const FILTER_PATH: &str = "items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason";
 
+/// Each document's `_id` and its lines in a request.
+type Lines = Vec<(String, Vec<u8>)>;
+
 /// What to do with each document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action<'a> {
@@ -61,7 +64,7 @@ pub(super) async fn apply(
     stop: &CancellationToken,
 ) -> Result<Done, BulkError> {
     let mut done = Done::default();
-    let mut lines: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut lines = Lines::new();
     let mut bytes = 0;
     for hit in hits {
         let line = lines_of(action, &hit)?;
@@ -105,7 +108,7 @@ fn lines_of(action: Action<'_>, hit: &Hit) -> Result<Vec<u8>, BulkError> {
 /// Sends until each item is done; halves what is too long for the server.
 async fn send(
     admin: &mut Admin,
-    lines: Vec<(String, Vec<u8>)>,
+    lines: Lines,
     stop: &CancellationToken,
     done: &mut Done,
 ) -> Result<(), BulkError> {
@@ -153,11 +156,7 @@ async fn send(
 }
 
 /// Counts what is done; returns what is to be sent again, and why.
-fn judge(
-    body: &Value,
-    lines: Vec<(String, Vec<u8>)>,
-    done: &mut Done,
-) -> Result<(Vec<(String, Vec<u8>)>, String), BulkError> {
+fn judge(body: &Value, lines: Lines, done: &mut Done) -> Result<(Lines, String), BulkError> {
     let items = body.get("items").and_then(Value::as_array);
     let items = items.map(Vec::as_slice).unwrap_or_default();
     if items.len() != lines.len() {
@@ -214,7 +213,7 @@ fn refused(answer: Answer) -> BulkError {
 mod tests {
     use super::*;
 
-    fn lines(ids: &[&str]) -> Vec<(String, Vec<u8>)> {
+    fn lines(ids: &[&str]) -> Lines {
         let line = |id: &&str| ((*id).to_owned(), b"{}\n".to_vec());
         ids.iter().map(line).collect()
     }

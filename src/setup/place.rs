@@ -77,6 +77,22 @@ pub async fn matching(
     }
 }
 
+/// The names of all indices that a pattern matches; none is no error. Without their mappings, which of some years of daily indices would be too long
+/// an answer.
+///
+/// # Errors
+/// As `Admin::ask`, and an answer that is no success.
+pub async fn names(admin: &mut Admin, pattern: &str) -> Result<Vec<String>, AdminError> {
+    let path = format!("{pattern}/_settings/index.uuid?allow_no_indices=true&expand_wildcards=all");
+    let answer = admin.ask(Method::Get, &path, None).await?;
+    if answer.status == 404 {
+        return Ok(Vec::new());
+    }
+    let body = answer.expect(&format!("look for {pattern:?}"))?;
+    let names = body.as_object().into_iter().flatten();
+    Ok(names.map(|(name, _)| name.clone()).collect())
+}
+
 fn concrete(answer: Answer, name: &str) -> Result<BTreeMap<String, Concrete>, AdminError> {
     let body = answer.expect(&format!("look at {name:?}"))?;
     let Value::Object(indices) = body else {

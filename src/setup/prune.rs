@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Say;
 use super::bulk::{self, Action, BulkError};
 use super::hand::{PAGE_DOCUMENTS_MAX, Pages};
-use super::place::{Concrete, Place, matching};
+use super::place::{self, Concrete, Place};
 use super::task::{self, End};
 use crate::sinks::elasticsearch::{Admin, AdminError, IndexName, Method, Settings};
 
@@ -73,11 +73,10 @@ struct Pruning<'a, 's> {
 impl Pruning<'_, '_> {
     /// Deletes the indices whose time was over before.
     async fn indices(&mut self, name: &IndexName) -> Result<(), PruneError> {
-        let pattern = name.pattern();
-        let indices = matching(&mut self.admin, &pattern).await?;
+        let indices = place::names(&mut self.admin, &name.pattern()).await?;
         // A name that is not read back strictly is somebody else's.
         let ours: Vec<(String, DateTime<Utc>)> = indices
-            .into_keys()
+            .into_iter()
             .filter_map(|index| name.range_of(&index).map(|(_, end)| (index, end)))
             .collect();
         if ours.is_empty() {
@@ -106,8 +105,7 @@ impl Pruning<'_, '_> {
     }
 
     async fn index(&mut self, index: &str) -> Result<(), PruneError> {
-        let (documents, bytes) = self.size_of(index).await?;
-        let size = format!("{documents} documents, {}", ByteSize(bytes));
+        let size = self.size_of(index).await?;
         if self.is_dry_run {
             (self.say)(format!("would delete {index}: {size}"));
             return Ok(());
@@ -122,15 +120,17 @@ impl Pruning<'_, '_> {
         Ok(())
     }
 
-    async fn size_of(&mut self, index: &str) -> Result<(u64, u64), PruneError> {
+    /// In words; a closed index does not tell its own.
+    async fn size_of(&mut self, index: &str) -> Result<String, PruneError> {
         let path = format!("{index}/_stats/docs,store?filter_path=_all");
         let answer = self.admin.ask(Method::Get, &path, None).await?;
-        let body = answer.expect(&format!("ask for the size of {index:?}"))?;
-        let number = |path: &str| body.pointer(path).and_then(Value::as_u64).unwrap_or(0);
-        Ok((
-            number("/_all/primaries/docs/count"),
-            number("/_all/total/store/size_in_bytes"),
-        ))
+        let number = |path: &str| answer.body.pointer(path).and_then(Value::as_u64);
+        let documents = number("/_all/primaries/docs/count");
+        let bytes = number("/_all/total/store/size_in_bytes");
+        Ok(match documents.zip(bytes) {
+            Some((documents, bytes)) => format!("{documents} documents, {}", ByteSize(bytes)),
+            None => "of unknown size".to_owned(),
+        })
     }
 
     /// Deletes the documents that were before, from an index that goes on.

@@ -147,7 +147,10 @@ impl Config {
             assert!(text.contains(written), "no {written:?} in:\n{text}");
             text = text.replace(written, instead);
         }
-        fs::write(&path, text).expect("a configuration file");
+        // A collector that just starts may be reading it.
+        let new = path.with_extension("new");
+        fs::write(&new, text).expect("a configuration file");
+        fs::rename(&new, &path).expect("a configuration file");
         path
     }
 

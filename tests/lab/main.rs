@@ -23,6 +23,7 @@ mod delivery;
 mod describe_faults;
 mod elasticsearch_faults;
 mod kibana;
+mod layouts;
 mod letters;
 mod login_faults_as_root;
 mod migrate;

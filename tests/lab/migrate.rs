@@ -76,7 +76,7 @@ fn assert_moved(server: &Elasticsearch, index: &str, documents: usize) {
     let count = Some(documents as u64);
     assert_eq!(
         server.behind(index),
-        [new.clone()],
+        [new.as_str()],
         "the name leads to one index"
     );
     assert_eq!((server.count(index), server.count(&kept)), (count, count));
@@ -138,7 +138,7 @@ fn moves_whole(server: &Elasticsearch, sshd: &Sshd) {
     assert_eq!(dry.status.code(), Some(0), "{}", text_of(&dry));
     assert_eq!(
         server.behind(&format!("{}*", config.index)),
-        [config.index.clone()]
+        [config.index.as_str()]
     );
     let moved = config.ask(&["migrate"]);
     let text = text_of(&moved);
@@ -265,7 +265,7 @@ fn told_to_stop_in_the_middle_of_the_copy_it_leaves_the_index_as_it_was() {
     assert!(text.contains("nothing has changed: "), "{text}");
     assert_eq!(
         server.behind(&format!("{}*", config.index)),
-        [config.index.clone()]
+        [config.index.as_str()]
     );
     // It takes documents again.
     server.bulk(
@@ -296,7 +296,7 @@ fn a_document_that_the_new_mapping_refuses_is_named_and_nothing_is_moved() {
     );
     assert_eq!(
         server.behind(&format!("{}*", config.index)),
-        [config.index.clone()]
+        [config.index.as_str()]
     );
     let path = format!("/{}/_doc/bad%20one?refresh=true", config.index);
     assert_eq!(

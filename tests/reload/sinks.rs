@@ -156,6 +156,59 @@ async fn another_index_gets_what_comes_from_then_on_and_nothing_is_lost_between(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_layout_and_a_dated_name_take_effect_and_send_nothing_again() {
+    let mut site = Site::new(1).await;
+    let fake = Fake::start().await;
+    let entries = [(0, 0, 1), (0, 1, 1)];
+    site.sinks = format!("elasticsearch: {{urls: ['{}']}}", fake.url);
+    site.write(&entries);
+    let mut run = Run::start(&site.file());
+    eventually("wide documents", || {
+        claim(indexed(&fake, INDEX).len() >= 4, ())
+    });
+    site.sinks = format!(
+        "elasticsearch: {{urls: ['{}'], layout: both, index: consumer_lag-%Y}}",
+        fake.url
+    );
+    site.write(&entries);
+    let line = run.reload();
+    assert!(
+        line.contains("kept=2") && line.contains("sinks_changed=1"),
+        "{line}"
+    );
+    let year = chrono::Utc::now().format("%Y");
+    let (dated, partitions) = (
+        format!("consumer_lag-{year}"),
+        format!("consumer_lag_partitions-{year}"),
+    );
+    eventually("documents of both kinds by year", || {
+        claim(indexed(&fake, &dated).len() >= 4, ())
+    });
+    run.stop();
+    let mut last = Run::start(&site.file());
+    last.until_it_says("connected");
+    let all = recorded(&site);
+    eventually("everything in one of the two", || {
+        let both = &indexed(&fake, INDEX) | &indexed(&fake, &dated);
+        let missing: Vec<_> = all.difference(&both).cloned().collect();
+        claim(missing.is_empty(), missing)
+    });
+    last.stop();
+    let again: Vec<_> = indexed(&fake, INDEX)
+        .intersection(&indexed(&fake, &dated))
+        .cloned()
+        .collect();
+    assert!(again.is_empty(), "sent again: {again:?}");
+    let ids = |index: &str| -> BTreeSet<String> {
+        let ids = fake.documents(index).into_keys();
+        ids.map(|id| id.split("-p").next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(ids(&dated), ids(&partitions), "the same samples in both");
+    fake.assert_strict();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_sink_gets_everything_that_is_kept_and_a_removed_one_holds_nothing_back() {
     let mut site = Site::new(1).await;
     let fake = Fake::start().await;

@@ -64,6 +64,12 @@ pub struct Server {
     pub has_stalled: bool,
     /// This document does not fit a new mapping.
     pub refused: Option<String>,
+    /// A task passes this document over, and says nothing.
+    pub lost: Option<String>,
+    /// A task gives this document another topic.
+    pub mangled: Option<String>,
+    /// Disk of its one node.
+    pub free_bytes: u64,
     /// What must never happen: an index that nobody created, documents under a name twice.
     pub violations: Vec<String>,
     created: usize,
@@ -80,6 +86,7 @@ impl Fake {
     pub async fn start() -> Self {
         let server = Arc::new(Mutex::new(Server {
             task_step: 200,
+            free_bytes: 1 << 40,
             ..Server::default()
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -243,7 +250,13 @@ impl Server {
                 .push(format!("{target} came into being by a task"));
             self.add(target, json!({}), BTreeMap::new());
         }
-        let source = self.indices.get(&task.source)?.documents.get(id)?.clone();
+        if self.lost.as_deref() == Some(id) {
+            return None;
+        }
+        let mut source = self.indices.get(&task.source)?.documents.get(id)?.clone();
+        if self.mangled.as_deref() == Some(id) {
+            source["topic"] = json!("another");
+        }
         let target = self.indices.get_mut(target)?;
         target.documents.entry(id.to_owned()).or_insert(source);
         None
@@ -266,7 +279,7 @@ impl Server {
             ("POST", ["_aliases"]) => self.change_aliases(body),
             ("GET", ["_nodes", ..]) => (
                 200,
-                json!({"nodes": {"n1": {"fs": {"total": {"available_in_bytes": 1u64 << 40}}}}}),
+                json!({"nodes": {"n1": {"fs": {"total": {"available_in_bytes": self.free_bytes}}}}}),
             ),
             ("GET", ["_cluster", ..]) => (200, json!({"status": "green", "timed_out": false})),
             (_, [first, ..]) if first.starts_with('_') => {
@@ -310,7 +323,18 @@ impl Server {
                 let ids = self.matching(name, body);
                 (200, json!({"task": self.begin(name, None, ids)}))
             }
-            ("PUT", ["_block", "write"]) => self.set(name, "index.blocks.write", &json!("true")),
+            ("GET", ["_settings", "index.uuid"]) => {
+                let names = self.behind(name).into_iter();
+                let settings = names.map(|name| (name, json!({"settings": {}})));
+                (200, Value::Object(settings.collect()))
+            }
+            ("PUT", ["_block", "write"]) => {
+                self.set(name, "index.blocks.write", &json!("true"));
+                (
+                    200,
+                    json!({"acknowledged": true, "shards_acknowledged": true}),
+                )
+            }
             ("PUT", ["_settings"]) => {
                 let value = body.get("index.blocks.write").cloned().unwrap_or_default();
                 self.set(name, "index.blocks.write", &value)

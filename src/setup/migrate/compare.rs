@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use super::{MigrateError, Migration, look};
@@ -107,15 +108,23 @@ fn difference(topics: &Topics, copies: &Topics) -> Option<String> {
     let mut differing = names.filter(|name| topics.get(*name) != copies.get(*name));
     differing.next().map(|name| {
         let of = |topics: &Topics| match topics.get(name) {
-            Some((count, first, last)) => format!("{count} from {first:?} to {last:?}"),
+            Some((count, first, last)) => {
+                format!("{count} from {} to {}", text_of(*first), text_of(*last))
+            }
             None => "none".to_owned(),
         };
-        format!(
-            "topic {name:?} has {} documents, in the copy {}",
-            of(topics),
-            of(copies)
-        )
+        let (there, copied) = (of(topics), of(copies));
+        format!("of topic {name:?} there are {there} documents, in the copy {copied}")
     })
+}
+
+/// An instant as a document has it.
+fn text_of(instant_ms: Option<i64>) -> String {
+    let instant = instant_ms.and_then(DateTime::from_timestamp_millis);
+    instant.map_or_else(
+        || "?".to_owned(),
+        |instant| instant.to_rfc3339_opts(SecondsFormat::Millis, true),
+    )
 }
 
 #[cfg(test)]

@@ -95,7 +95,14 @@ impl Migration<'_, '_> {
         }
         let path = format!("{index}/_block/write");
         let answer = self.admin.ask(Method::Put, &path, None).await?;
-        answer.expect(&format!("block writes to {index:?}"))?;
+        let what = format!("block writes to {index:?}");
+        let body = answer.expect(&what)?;
+        if body.get("shards_acknowledged") != Some(&Value::Bool(true)) {
+            // A document that arrives behind the copy would be lost with the older index.
+            let reason =
+                "documents are still on their way into it; type the command again".to_owned();
+            return Err(AdminError::Refused { what, reason }.into());
+        }
         (self.say)(format!(
             "blocked {index}: it refuses documents until the names are changed, a `run` keeps them in its journal"
         ));
