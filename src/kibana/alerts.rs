@@ -77,20 +77,26 @@ pub fn alerts(description: &Description) -> Vec<Alert> {
             &all,
         ),
     ];
-    // A rule that groups by topic sees the topics that are there: that one is missing takes a rule which knows its name.
-    for topic in &description.topics {
-        let is_topic = query(&Filter::is("topic", topic));
-        let title = format!("no document of {topic} for {minutes} minutes");
-        alerts.push(alert(
-            description,
-            &format!("silence-{topic}"),
-            &title,
-            is_topic,
-            &none(),
-            &all,
-        ));
-    }
+    alerts.extend(
+        description
+            .topics
+            .iter()
+            .map(|topic| silence(description, topic)),
+    );
     alerts
+}
+
+/// A rule that groups by topic sees the topics that are there: that one is missing takes a rule which knows its name.
+fn silence(description: &Description, topic: &str) -> Alert {
+    let minutes = description.minutes.max(1);
+    alert(
+        description,
+        &format!("silence-{topic}"),
+        &format!("no document of {topic} for {minutes} minutes"),
+        query(&Filter::is("topic", topic)),
+        &none(),
+        &json!({"groupBy": "all"}),
+    )
 }
 
 fn more_than_rounds() -> Value {

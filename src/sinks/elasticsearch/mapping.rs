@@ -18,16 +18,6 @@ pub fn judge_partitions_mapping(answer: &Value) -> Verdict {
     judge(answer, Kind::Partitions)
 }
 
-/// What the mapping of an index of wide documents is worth to us: `judge` of the answer of `GET <index>` or `GET <index>/_mapping`.
-pub fn judge_mapping(answer: &Value) -> Verdict {
-    judge(answer, Kind::Wide)
-}
-
-/// The same of an index of documents per partition.
-pub fn judge_partitions_mapping(answer: &Value) -> Verdict {
-    judge(answer, Kind::Partitions)
-}
-
 /// Judges the answer of `GET <index>/_mapping`; an alias may bring several indices, and the worst decides.
 pub(super) fn judge(answer: &Value, kind: Kind) -> Verdict {
     let indices = answer.as_object().into_iter().flatten();
