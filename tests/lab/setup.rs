@@ -10,12 +10,6 @@ use crate::elasticsearch::Elasticsearch;
 use crate::sshd::Sshd;
 use crate::{lab, process};
 
-const VERSIONS: [(&str, &str); 3] = [
-    ("setup-7", "7.17.28"),
-    ("setup-8", "8.17.4"),
-    ("setup-9", "9.2.0"),
-];
-
 /// What two runs of the collector bring.
 const ROUNDS: usize = 8;
 
@@ -46,19 +40,31 @@ fn template(server: &Elasticsearch, name: &str) -> Value {
 }
 
 #[test]
-fn setup_makes_what_run_needs_with_the_roles_of_the_readme_on_7_17_8_17_and_9_2() {
-    let sshd = Sshd::start("setup");
-    for (name, version) in VERSIONS {
-        let server = Elasticsearch::own(name, version, lab::port("ELASTICSEARCH_SETUP"));
-        let mut config = Config::new(name, &sshd);
-        config.elasticsearch_url = server.url();
-        as_user(&mut config, "setup");
-        makes_it_once(&server, &config);
-        is_what_run_needs(&server, &mut config);
-        leaves_what_is_not_ours(&server, &config);
-        says_what_the_server_lacks(&server, &config);
-        takes_it_back(&server, &config);
-    }
+fn elasticsearch_7_17_is_set_up_with_the_roles_of_the_readme() {
+    is_set_up("setup-7", "7.17.28", "ELASTICSEARCH_SETUP_7");
+}
+
+#[test]
+fn elasticsearch_8_17_is_set_up_with_the_roles_of_the_readme() {
+    is_set_up("setup-8", "8.17.4", "ELASTICSEARCH_SETUP_8");
+}
+
+#[test]
+fn elasticsearch_9_2_is_set_up_with_the_roles_of_the_readme() {
+    is_set_up("setup-9", "9.2.0", "ELASTICSEARCH_SETUP_9");
+}
+
+fn is_set_up(name: &str, version: &str, port: &str) {
+    let sshd = Sshd::start(name);
+    let server = Elasticsearch::own(name, version, lab::port(port));
+    let mut config = Config::new(name, &sshd);
+    config.elasticsearch_url = server.url();
+    as_user(&mut config, "setup");
+    makes_it_once(&server, &config);
+    is_what_run_needs(&server, &mut config);
+    leaves_what_is_not_ours(&server, &config);
+    says_what_the_server_lacks(&server, &config);
+    takes_it_back(&server, &config);
 }
 
 fn makes_it_once(server: &Elasticsearch, config: &Config) {
