@@ -175,6 +175,9 @@ fn retention(
             )),
         };
     };
+    if is_removal && modules.no_lifecycle.is_some() {
+        return None;
+    }
     if let Some(why) = &modules.no_lifecycle {
         let why = format!("the server has no lifecycle management ({why}); {prune}");
         return Some(Step::skip(line, why));

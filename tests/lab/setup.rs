@@ -170,6 +170,11 @@ fn says_what_the_server_lacks(server: &Elasticsearch, config: &Config) {
     ] {
         assert!(said.contains(part), "{part}:\n{said}");
     }
+    let removed = setup(&dated, &["--remove", "--dry-run"], 0);
+    assert!(
+        !removed.contains("prune"),
+        "nothing was to be kept:\n{removed}"
+    );
     // An index of another month gets our mapping from the template, whoever makes it.
     let other = format!("{stem}-dated-2025.01");
     let (status, answer) = server.request("PUT", &format!("/{other}"), None);
