@@ -19,6 +19,8 @@ pub mod delivery;
 
 // What Kibana and Grafana import, and what each panel asks.
 pub mod kibana;
+// What an operator's command makes, moves and takes away in a sink and in Kibana.
+pub mod setup;
 
 // YAML into the settings of every room.
 pub mod config;

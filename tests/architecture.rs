@@ -18,7 +18,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("delivery", &["journal", "sample", "sinks"]),
     // It draws what the sinks write, and has nothing of theirs but the names of the fields.
     ("kibana", &[]),
-    ("config", &["ssh", "kafka", "collector", "journal", "sinks"]),
+    // An operator's commands about indices go through the sink's own nodes, credentials and names; what Kibana gets is made in its room.
+    ("setup", &["sinks", "kibana"]),
+    (
+        "config",
+        &["ssh", "kafka", "collector", "journal", "sinks", "setup"],
+    ),
     ("simulator", &[]),
     // It shows samples, and what it is told of run and sinks: neither the journal nor the terminal is its own.
     ("watch", &["kafka", "sample"]),
@@ -32,6 +37,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "journal",
             "sinks",
             "delivery",
+            "kibana",
+            "setup",
             "config",
             "simulator",
             // What a journal has is told to the view in the view's own words.

@@ -6,13 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "check",
     "once",
+    "setup",
     "status",
     "watch",
     "letters",
+    "migrate",
+    "prune",
     "demo",
     "completions",
     "man",
@@ -135,6 +138,20 @@ fn every_message_that_is_explained_is_one_that_the_program_or_kafka_prints() {
         let piece = message.split(" ...").next().unwrap();
         let piece = piece.split("...").next().unwrap();
         assert!(text.contains(piece), "{piece:?} is in no source file");
+    }
+}
+
+#[test]
+fn the_roles_of_migrate_and_prune_are_those_that_the_lab_uses() {
+    let readme = readme();
+    for command in ["migrate", "prune"] {
+        let file = root().join(format!("config/roles/{command}.json"));
+        let role = fs::read_to_string(&file).unwrap();
+        assert!(
+            readme.contains(&format!("    {}\n", role.trim())),
+            "{}",
+            file.display()
+        );
     }
 }
 

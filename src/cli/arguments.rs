@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{demo, watch};
+use super::{demo, setup, watch};
 use crate::telemetry::Format;
 
 /// Lag of Kafka MirrorMaker, read over SSH from the hosts where it runs, indexed into Elasticsearch
@@ -86,6 +86,15 @@ pub enum Command {
     )]
     Once(File),
 
+    /// Make what the servers are to have: index templates, indices, lifecycles, dashboards; one line for each
+    ///
+    /// Run twice, the second changes nothing. What bears the same name and was not made by mirrorlag is neither overwritten nor removed.
+    /// Edits of mirrorlag's own dashboards are replaced; copies of them are not touched.
+    #[command(
+        after_help = "Exit codes: 0 everything is as it should be, 1 something failed, 2 the configuration is wrong."
+    )]
+    Setup(setup::Arguments),
+
     /// Say how a run stands, from its journal alone: sources, sinks, and what is unhealthy
     ///
     /// Works while `run` runs and afterwards, contacts no host and no sink, and needs no secret. Per source: connected since, last
@@ -125,6 +134,43 @@ pub enum Command {
     Letters {
         #[command(subcommand)]
         command: Letters,
+    },
+
+    /// Move an index with the older mapping to the new one, under the same name
+    ///
+    /// For an index with the older mapping (topic as text, p0 to p17 as integer). Copies by _reindex where the server has it, else page by page; compares
+    /// the counts; keeps the older index, read-only, as <index>_before_migration. A `run` goes on meanwhile: the index refuses documents until the end,
+    /// and the journal keeps them. Whatever ends it, the same command goes on or starts over. Ctrl-C takes back what was done.
+    #[command(
+        after_help = "Exit codes: 0 done, or nothing to do; 1 not done, and said why; 2 the configuration is wrong."
+    )]
+    Migrate {
+        #[command(flatten)]
+        file: File,
+
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+
+    /// Delete what is older than an age
+    ///
+    /// Whole indices where their names have a date, else document by document. Of both layouts' indices. Nothing whose name is not exactly ours, and no index that the journal still has documents for. For cron; where the server has
+    /// lifecycle management, `retain_for` does it without.
+    #[command(
+        after_help = "Exit codes: 0 done, or nothing to do; 1 not all of it; 2 the configuration is wrong."
+    )]
+    Prune {
+        #[command(flatten)]
+        file: File,
+
+        /// Age from which on documents are deleted, such as 30d; at least 1d [default: retain_for of the configuration]
+        #[arg(long, value_name = "AGE", value_parser = super::moves::age)]
+        older_than: Option<std::time::Duration>,
+
+        /// Say what would be deleted, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 
     /// Show a simulated fleet, collected by the real pipeline, in a live view

@@ -7,7 +7,9 @@ mod columns;
 mod demo;
 mod exit;
 mod letters;
+mod moves;
 mod once;
+mod setup;
 mod status;
 mod table;
 mod terminal;
@@ -38,6 +40,17 @@ pub fn main() -> ExitCode {
         Command::Check(file) => with_config(&file.config, |loaded| {
             with_runtime(|stop| until(stop, check::run(loaded)))
         }),
+        Command::Setup(arguments) => {
+            with_loaded(load_for_setup(&arguments.config), |mut loaded| {
+                // It asks no mirror host.
+                let is_ours = |key: &str| key.starts_with("sinks") || key.starts_with("kibana");
+                loaded
+                    .warnings
+                    .retain(|warning| is_ours(&warning.place.key));
+                warn(&loaded);
+                with_runtime(|stop| until(stop, setup::run(loaded.config, arguments)))
+            })
+        }
         Command::Once(file) => with_config(&file.config, |loaded| {
             warn(&loaded);
             with_runtime(|stop| until(stop, async { written(once::run(loaded.config).await) }))
@@ -47,6 +60,16 @@ pub fn main() -> ExitCode {
         }),
         Command::Watch(arguments) => watch(arguments),
         Command::Letters { command } => letters(command),
+        Command::Migrate { file, dry_run } => with_config(&file.config, |loaded| {
+            with_runtime(|stop| moves::migrate(loaded.config, *dry_run, stop))
+        }),
+        Command::Prune {
+            file,
+            older_than,
+            dry_run,
+        } => with_config(&file.config, |loaded| {
+            with_runtime(|stop| moves::prune(loaded.config, *older_than, *dry_run, stop))
+        }),
         Command::Demo(arguments) => with_runtime(|stop| demo(arguments, stop)),
         Command::Completions { shell } => {
             let mut text = Vec::new();
@@ -110,14 +133,26 @@ fn start_log(arguments: &Arguments) {
 }
 
 fn with_config(path: &Path, act: impl FnOnce(Loaded) -> Exit) -> Exit {
-    load(path).map_or_else(|exit| exit, act)
+    with_loaded(load(path), act)
+}
+
+fn with_loaded(loaded: Result<Loaded, Exit>, act: impl FnOnce(Loaded) -> Exit) -> Exit {
+    loaded.map_or_else(|exit| exit, act)
 }
 
 fn load(path: &Path) -> Result<Loaded, Exit> {
-    config::load(path, &|name| std::env::var(name).ok()).map_err(|problems| {
-        complain_lines(&problems.to_string());
-        Exit::Configuration
-    })
+    config::load(path, &|name| std::env::var(name).ok()).map_err(|problems| refused(&problems))
+}
+
+/// With the credentials of Kibana.
+fn load_for_setup(path: &Path) -> Result<Loaded, Exit> {
+    let loaded = config::load_for_setup(path, &|name| std::env::var(name).ok());
+    loaded.map_err(|problems| refused(&problems))
+}
+
+fn refused(problems: &config::Problems) -> Exit {
+    complain_lines(&problems.to_string());
+    Exit::Configuration
 }
 
 /// Acts on the journal that is named, or that the configuration names; then also on that file.

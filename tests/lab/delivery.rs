@@ -177,7 +177,7 @@ fn the_older_mapping_keeps_working_and_check_names_what_it_costs() {
 
     let check = config.check();
     let text = text_of(&check);
-    for said in ["_reindex", "topic is text", "2147483647"] {
+    for said in ["mirrorlag migrate", "topic is text", "2147483647"] {
         assert!(text.contains(said), "{said} must be named:\n{text}");
     }
     assert_eq!(

@@ -94,6 +94,35 @@ impl Elasticsearch {
         http::request(self.port, Some((user, password)), method, path, body)
     }
 
+    /// The lines of a bulk, findable at once; each must be stored.
+    #[track_caller]
+    pub fn bulk(&self, index: &str, lines: &str) {
+        let user = Some(("elastic", lab::PASSWORD));
+        let path = format!("/{index}/_bulk?refresh=true&filter_path=errors");
+        let (status, answer) = http::request_text(self.port, user, "POST", &path, lines);
+        assert_eq!((status, &answer), (200, &json!({"errors": false})));
+    }
+
+    /// Documents that a name leads to; `None`: it leads nowhere.
+    pub fn count(&self, index: &str) -> Option<u64> {
+        self.request("POST", &format!("/{index}/_refresh"), None);
+        let (status, body) = self.request("GET", &format!("/{index}/_count"), None);
+        (status == 200).then(|| body["count"].as_u64().expect("a count"))
+    }
+
+    /// Names of the indices behind a name or pattern.
+    pub fn behind(&self, pattern: &str) -> Vec<String> {
+        let (_, body) = self.request(
+            "GET",
+            &format!("/{pattern}?filter_path=*.settings.index.uuid"),
+            None,
+        );
+        body.as_object()
+            .into_iter()
+            .flat_map(|indices| indices.keys().cloned())
+            .collect()
+    }
+
     /// Every document of an index, oldest first; `Err` while there is no such index.
     pub fn documents(&self, index: &str) -> Result<Vec<Document>, String> {
         let (status, _) = self.request("POST", &format!("/{index}/_refresh"), None);

@@ -20,6 +20,19 @@ pub fn request(
     path: &str,
     body: Option<&Value>,
 ) -> (u16, Value) {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    request_text(port, user, method, path, &body)
+}
+
+/// The same with a body that is not one JSON value: the lines of a bulk.
+#[track_caller]
+pub fn request_text(
+    port: u16,
+    user: Option<(&str, &str)>,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, Value) {
     let sent = send(port, user, method, path, body);
     let text = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
@@ -42,13 +55,12 @@ fn send(
     user: Option<(&str, &str)>,
     method: &str,
     path: &str,
-    body: Option<&Value>,
+    body: &str,
 ) -> std::io::Result<String> {
     let authorization = user.map(|(user, password)| {
         let credentials = BASE64_STANDARD.encode(format!("{user}:{password}"));
         format!("Authorization: Basic {credentials}\r\n")
     });
-    let body = body.map(Value::to_string).unwrap_or_default();
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     write!(

@@ -6,7 +6,17 @@ use serde_json::Value;
 use super::request::Kind;
 use crate::finding::Verdict;
 
-const REINDEX: &str = "create consumer_lag_v2 with the shipped mapping, copy with POST _reindex, then swap the names with one POST _aliases (add and remove_index)";
+const MIGRATE: &str = "mirrorlag migrate moves it to the new mapping and keeps the older index; with --dry-run it says how";
+
+/// What the mapping of an index of wide documents is worth to us: `judge` of the answer of `GET <index>` or `GET <index>/_mapping`.
+pub fn judge_mapping(answer: &Value) -> Verdict {
+    judge(answer, Kind::Wide)
+}
+
+/// The same of an index of documents per partition.
+pub fn judge_partitions_mapping(answer: &Value) -> Verdict {
+    judge(answer, Kind::Partitions)
+}
 
 /// Judges the answer of `GET <index>/_mapping`; an alias may bring several indices, and the worst decides.
 pub(super) fn judge(answer: &Value, kind: Kind) -> Verdict {
@@ -36,7 +46,7 @@ fn judge_index(name: &str, mapping: &Value) -> Verdict {
     if let Some(kind) = kind("@timestamp").filter(|&it| !matches!(it, "date" | "date_nanos")) {
         return Verdict::Failed {
             why: format!("index {name:?} has @timestamp as {kind}: no chart over time works"),
-            mend: REINDEX.to_owned(),
+            mend: MIGRATE.to_owned(),
         };
     }
     let mut dynamic = mapping.get("dynamic").map(Value::to_string);
@@ -49,7 +59,7 @@ fn judge_index(name: &str, mapping: &Value) -> Verdict {
             why: format!(
                 "index {name:?} has {words} as text: lags are kept but cannot be added or charted"
             ),
-            mend: REINDEX.to_owned(),
+            mend: MIGRATE.to_owned(),
         };
     }
     let template =
@@ -90,7 +100,7 @@ fn judge_index(name: &str, mapping: &Value) -> Verdict {
                 "index {name:?} has the older mapping and works: {}",
                 costs.join("; ")
             ),
-            REINDEX,
+            MIGRATE,
         ),
     }
 }
@@ -216,7 +226,7 @@ mod tests {
             what.contains("topic is text") && what.contains("2147483647"),
             "{what}"
         );
-        assert!(mend.contains("_reindex"));
+        assert!(mend.contains("mirrorlag migrate"));
     }
 
     #[test]

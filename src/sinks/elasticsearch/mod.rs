@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{NotReady, Reply, Sink};
 use crate::sample::Sample;
 
+mod admin;
 mod body;
 mod bulk;
 mod check;
@@ -23,8 +24,10 @@ mod request_bytes;
 mod response;
 mod settings;
 
+pub use admin::{Admin, AdminError, Answer, Method};
 pub use check::{Widest, check};
 pub use index_name::{BadIndexName, IndexName, Period};
+pub use mapping::{judge_mapping, judge_partitions_mapping};
 pub use settings::{
     Credentials, Layout, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings, SettingsError,
 };
