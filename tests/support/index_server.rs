@@ -428,14 +428,11 @@ impl Server {
                     json!({"is_write_index": add["is_write_index"]}),
                 );
             }
-            if let Some(remove) = action.get("remove_index") {
-                if indices.remove(remove["index"].as_str().unwrap()).is_none() {
-                    return error(
-                        400,
-                        "illegal_argument_exception",
-                        "the provided expression matches an alias",
-                    );
-                }
+            if let Some(remove) = action.get("remove_index")
+                && indices.remove(remove["index"].as_str().unwrap()).is_none()
+            {
+                let reason = "the provided expression matches an alias";
+                return error(400, "illegal_argument_exception", reason);
             }
         }
         let is_double = |alias: &String| indices.contains_key(alias);
