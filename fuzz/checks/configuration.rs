@@ -233,6 +233,7 @@ fn check_sink(machine: &Machine, config: &Config) {
         return;
     };
     assert!(!settings.urls.is_empty() && !settings.index.stem().is_empty());
+    assert!(!settings.index.meets(&settings.partitions_index));
     assert!(
         settings
             .urls

@@ -85,7 +85,7 @@ fn partitions_index(
         if name.meets(index) {
             return Err((
                 format!("\"{name}\" and index \"{index}\" could name one and the same index"),
-                format!("tell them apart before the first '-', as in {derived}"),
+                format!("name it apart, as in {derived}: what begins with the other name and '-' belongs to that one"),
             ));
         }
         Ok(name.clone())

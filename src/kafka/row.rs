@@ -83,13 +83,15 @@ impl<'a> Rows<'a> {
         let Some(partition) = core.partition else {
             return Line::Quiet;
         };
-        let right = line.get(core.end..).unwrap_or_default();
+        // LAG is padded, so that the blanks behind it differ with its digits.
+        let right = line
+            .get(blanks_end(line.as_bytes(), core.end)..)
+            .unwrap_or_default();
         // Another layout may begin below a second header.
         if right != self.last.0 || self.layout != Some(layout) {
-            let text = right.trim_start_matches(' ');
             let member = match layout.right {
-                Right::Owner => owner(text),
-                Right::Member => member(text, !layout.has_group),
+                Right::Owner => owner(right),
+                Right::Member => member(right, !layout.has_group),
             };
             self.last = (right, member);
             self.layout = Some(layout);

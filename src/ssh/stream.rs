@@ -22,9 +22,9 @@ use super::pulse::{Answer, Pulse, QUESTION, answer_of};
 /// Pieces read before other tasks of the thread have their turn. The runtime's own budget counts a piece of 32 KiB, with all that
 /// decrypting it costs, like one message; a host that floods would hold the others up for a second on a busy machine.
 const PIECES_IN_A_TURN: usize = 8;
-/// Events that wait for a slow reader. Beyond it the socket is no longer read, and the remote command stops at a full pipe:
-/// nothing is lost, and memory ends at this many lines of at most 64 KiB.
-const EVENTS_QUEUED_MAX: usize = 256;
+/// Pieces that wait for a slow reader. Beyond it the socket is no longer read, and the remote command stops at a full pipe:
+/// nothing is lost, and memory ends at this many pieces of at most 32 KiB.
+const PIECES_QUEUED_MAX: usize = 64;
 /// Lines that wait to be sent. Ticks come one per interval; so many of them unread mean a command that hangs.
 const LINES_QUEUED_MAX: usize = 64;
 /// How long `close` waits for the owner of the session. It waits for nobody itself, so this is a margin for a busy runtime.
@@ -39,12 +39,24 @@ pub enum Event {
     Ended(Error),
 }
 
+/// What the owner of a session hands to the reader: bytes as they came, because a wake-up and two allocations for each line of a table
+/// cost more than decrypting it.
+#[derive(Debug)]
+enum Piece {
+    Of(usize, Vec<u8>),
+    Ended(Error),
+}
+
 /// A running command on a mirror host. One task owns its session; dropping this ends the connection promptly.
 #[derive(Debug)]
 pub struct Stream {
     at: Arc<Endpoint>,
     lines: mpsc::Sender<String>,
-    events: mpsc::Receiver<Event>,
+    pieces: mpsc::Receiver<Piece>,
+    /// One for each stream.
+    splitters: [Lines; 2],
+    /// Lines of the last piece that `next` has not given out.
+    lines_read: VecDeque<Event>,
     ended: Option<Error>,
     bytes_read: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -55,7 +67,7 @@ impl Stream {
     pub(super) fn spawn(connection: Connection, channel: Channel) -> Self {
         let at = connection.at.clone();
         let (lines, lines_to_send) = mpsc::channel(LINES_QUEUED_MAX);
-        let (deliver, events) = mpsc::channel(EVENTS_QUEUED_MAX);
+        let (deliver, pieces) = mpsc::channel(PIECES_QUEUED_MAX);
         let stop = CancellationToken::new();
         let bytes_read = Arc::new(AtomicU64::new(0));
         // Where the connection is TCP of our own, the kernel watches it.
@@ -67,9 +79,8 @@ impl Stream {
             channel,
             lines_to_send,
             sending: None,
-            splitters: [Lines::new(LINE_BYTES_MAX), Lines::new(LINE_BYTES_MAX)],
             piece: vec![0; PIECE_BYTES],
-            undelivered: VecDeque::new(),
+            undelivered: None,
             deliver,
             pulse,
         };
@@ -81,7 +92,9 @@ impl Stream {
         Self {
             at,
             lines,
-            events,
+            pieces,
+            splitters: [Lines::new(LINE_BYTES_MAX), Lines::new(LINE_BYTES_MAX)],
+            lines_read: VecDeque::new(),
             ended: None,
             bytes_read,
             stop,
@@ -108,19 +121,40 @@ impl Stream {
 
     /// The next line or the end. Dropping this future loses nothing; after the end it is the end again.
     pub async fn next(&mut self) -> Event {
-        if let Some(error) = &self.ended {
-            return Event::Ended(error.clone());
+        loop {
+            if let Some(line) = self.lines_read.pop_front() {
+                return line;
+            }
+            if let Some(error) = &self.ended {
+                return Event::Ended(error.clone());
+            }
+            match self.pieces.recv().await {
+                Some(Piece::Of(stream, bytes)) => {
+                    let lines_read = &mut self.lines_read;
+                    self.splitters[stream].push(&bytes, &mut |line| {
+                        lines_read.push_back(event_of(stream, line));
+                    });
+                }
+                Some(Piece::Ended(error)) => self.end(error),
+                // The owner says how it ended; without a word it was cut off with its runtime.
+                None => self.end(Error::Ended {
+                    at: self.at.clone(),
+                }),
+            }
         }
-        let event = self.events.recv().await.unwrap_or_else(|| {
-            // The owner says how it ended; without a word it was cut off with its runtime.
-            Event::Ended(Error::Ended {
-                at: self.at.clone(),
-            })
-        });
-        if let Event::Ended(error) = &event {
-            self.ended = Some(error.clone());
+    }
+
+    /// Where the command closed its output, a last line without an end counts, for the command meant it so.
+    ///
+    /// When the connection breaks, such a line is torn, and a torn row must not be taken for a row: it is dropped.
+    fn end(&mut self, error: Error) {
+        if matches!(error, Error::CommandEnded { .. }) {
+            for (stream, lines) in self.splitters.iter_mut().enumerate() {
+                let last = lines.finish().map(|line| event_of(stream, line));
+                self.lines_read.extend(last);
+            }
         }
-        event
+        self.ended = Some(error);
     }
 
     /// Bytes that came on both streams so far, also those that made no line yet or were cut off.
@@ -153,11 +187,10 @@ struct Owner {
     lines_to_send: mpsc::Receiver<String>,
     /// The line under way and how much of it is sent.
     sending: Option<(Vec<u8>, usize)>,
-    splitters: [Lines; 2],
     piece: Vec<u8>,
-    /// Lines of the last piece read that the reader has not taken; while there are some, nothing more is read.
-    undelivered: VecDeque<Event>,
-    deliver: mpsc::Sender<Event>,
+    /// The last piece read, where the reader has no room for it; until it has, nothing more is read.
+    undelivered: Option<Piece>,
+    deliver: mpsc::Sender<Piece>,
     /// Of a host behind a bastion.
     pulse: Option<Pulse>,
 }
@@ -171,16 +204,15 @@ impl Owner {
         let Self {
             channel,
             connection,
-            mut undelivered,
+            undelivered,
             deliver,
             ..
         } = self;
         // The host is rid of us before a slow reader is.
         drop(channel);
         drop(connection);
-        undelivered.push_back(Event::Ended(error));
-        for event in undelivered {
-            if deliver.send(event).await.is_err() {
+        for piece in undelivered.into_iter().chain([Piece::Ended(error)]) {
+            if deliver.send(piece).await.is_err() {
                 break;
             }
         }
@@ -194,26 +226,26 @@ impl Owner {
             self.send_lines().await?;
             self.ask().await?;
             self.read_all().await?;
-            if self.undelivered.is_empty() && self.channel.eof() {
+            if self.undelivered.is_none() && self.channel.eof() {
                 return self.command_ended().await;
             }
             // Sending reads the socket too; what it found there is queued where epoll does not see it.
-            if self.undelivered.is_empty() && self.channel.read_window().available > 0 {
+            if self.undelivered.is_none() && self.channel.read_window().available > 0 {
                 continue;
             }
             if let Some(error) = self.death() {
                 return Ok(error);
             }
             let look_at = self.pulse.as_ref().and_then(Pulse::next);
-            let has_undelivered = !self.undelivered.is_empty();
+            let has_undelivered = self.undelivered.is_some();
             let is_sending = self.sending.is_some();
             tokio::select! {
                 room = self.deliver.reserve(), if has_undelivered => {
-                    let (Ok(room), Some(event)) = (room, self.undelivered.pop_front()) else {
+                    let (Ok(room), Some(piece)) = (room, self.undelivered.take()) else {
                         // The reader is gone, and with it the reason to go on.
                         return Ok(Error::Ended { at: self.connection.at.clone() });
                     };
-                    room.send(event);
+                    room.send(piece);
                 }
                 readable = self.connection.readable(), if !has_undelivered || is_sending => {
                     readable?;
@@ -234,7 +266,7 @@ impl Owner {
         let Some(pulse) = &mut self.pulse else {
             return Ok(());
         };
-        if !self.undelivered.is_empty() {
+        if self.undelivered.is_some() {
             pulse.pause();
             return Ok(());
         }
@@ -291,8 +323,7 @@ impl Owner {
             consume_budget().await;
             let mut is_idle = true;
             for stream in 0..2 {
-                self.hand_over();
-                if !self.undelivered.is_empty() {
+                if self.undelivered.is_some() {
                     return Ok(());
                 }
                 let read = read_some(&self.connection, &self.channel, stream, &mut self.piece);
@@ -300,10 +331,7 @@ impl Owner {
                     is_idle = false;
                     self.bytes_read.fetch_add(length as u64, Ordering::Relaxed);
                     pieces += 1;
-                    let undelivered = &mut self.undelivered;
-                    self.splitters[stream].push(&self.piece[..length], &mut |line| {
-                        undelivered.push_back(event_of(stream, line));
-                    });
+                    self.hand_over(Piece::Of(stream, self.piece[..length].to_vec()));
                 }
             }
             if is_idle && self.channel.read_window().available == 0 {
@@ -312,26 +340,16 @@ impl Owner {
         }
     }
 
-    /// Gives the reader what it has room for.
-    fn hand_over(&mut self) {
-        while !self.undelivered.is_empty() {
-            let Ok(room) = self.deliver.try_reserve() else {
-                return;
-            };
-            if let Some(event) = self.undelivered.pop_front() {
-                room.send(event);
-            }
+    /// Gives the piece to the reader, or keeps it until there is room.
+    fn hand_over(&mut self, piece: Piece) {
+        use mpsc::error::TrySendError::{Closed, Full};
+        // Where the reader is gone, it is found out when there would be room.
+        if let Err(Full(piece) | Closed(piece)) = self.deliver.try_send(piece) {
+            self.undelivered = Some(piece);
         }
     }
 
-    /// The command closed its output: a last line without an end counts, for the command meant it so.
-    ///
-    /// (When the connection breaks, such a line is torn, and a torn row must not be taken for a row: it is dropped.)
     async fn command_ended(&mut self) -> Result<Error, ssh2::Error> {
-        for (stream, lines) in self.splitters.iter_mut().enumerate() {
-            let last = lines.finish().map(|line| event_of(stream, line));
-            self.undelivered.extend(last);
-        }
         let exit = exit_of(&self.connection, &mut self.channel).await?;
         Ok(Error::CommandEnded {
             at: self.connection.at.clone(),

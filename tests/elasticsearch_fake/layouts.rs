@@ -264,6 +264,46 @@ async fn a_node_that_dies_between_two_requests_costs_one_timeout_and_doubles_not
 }
 
 #[tokio::test]
+async fn a_sample_whose_other_documents_were_not_reached_is_not_stored() {
+    let fake = Fake::start().await;
+    let mut sink = Elasticsearch::new(&with(&fake, Layout::Both)).unwrap();
+    // Two requests of the first sample alone before it is the turn of the second.
+    let batch = [many(12_000), sample(1, &[1])];
+    fake.lock().fields_max = 20_000;
+    let down = Fault::Status(503, vec![], String::new());
+    fake.fail([Fault::Items(vec![]), down]);
+    let reply = sink.deliver(&batch).await;
+    assert_eq!(words(&reply.fates), ["retry"; 2]);
+    assert_eq!(counts(&fake), counted([(INDEX, 2), (PARTITIONS_INDEX, 0)]));
+    assert_eq!(words(&sink.deliver(&batch).await.fates), ["stored"; 2]);
+    let all = [(INDEX, 2), (PARTITIONS_INDEX, 12_001)];
+    assert_eq!(counts(&fake), counted(all));
+    fake.assert_strict();
+}
+
+#[tokio::test]
+async fn an_index_that_may_not_be_made_holds_all_its_samples_and_no_bulk_is_tried() {
+    let fake = Fake::start().await;
+    fake.lock().privileges.retain(|it| *it != "create_index");
+    let mut sink = Elasticsearch::new(&by_month(&fake, Layout::Partitions)).unwrap();
+    let november = "2026-11-01T00:00:00Z";
+    let mut wide = many(12_000);
+    wide.sampled_at = november.parse().unwrap();
+    let reply = sink.deliver(&[wide, at(november, &[1])]).await;
+    assert_eq!(words(&reply.fates), ["hold"; 2]);
+    let why = reason(&reply.fates);
+    assert!(
+        why.contains(NOVEMBER) && why.contains("grant create_index"),
+        "{why}"
+    );
+    assert!(
+        why.contains("mappings/consumer_lag_partitions.json"),
+        "{why}"
+    );
+    assert!(fake.lock().bulks.is_empty());
+}
+
+#[tokio::test]
 async fn a_data_stream_is_never_made_by_the_sink() {
     let fake = Fake::start().await;
     let settings = Settings {

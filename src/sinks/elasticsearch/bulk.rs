@@ -187,14 +187,7 @@ impl Bulk<'_> {
         }
         self.had_full |= request.is_full;
         for (slot, fate) in request.slots.into_iter().zip(fates) {
-            let tell = |why: String| target.tell_of(slot, self.batch, &why);
-            let fate = match fate {
-                Fate::Stored => Fate::Stored,
-                Fate::Retry(why) => Fate::Retry(tell(why)),
-                Fate::Hold(why) => Fate::Hold(tell(why)),
-                Fate::Reject(why) => Fate::Reject(tell(why)),
-                Fate::Divide(why) => Fate::Divide(tell(why)),
-            };
+            let fate = told(fate, |why| target.tell_of(slot, self.batch, why));
             self.joined.document(slot.sample, fate);
         }
         Ok(None)
@@ -298,6 +291,17 @@ pub(super) async fn look(nodes: &mut Nodes, at: usize, place: &Place<'_>) -> Res
         Err(Absent::Busy(_)) => nodes.busy(at, Instant::now()),
     }
     looked
+}
+
+/// A fate with its reason in other words.
+fn told(fate: Fate, tell: impl Fn(&str) -> String) -> Fate {
+    match fate {
+        Fate::Stored => Fate::Stored,
+        Fate::Retry(why) => Fate::Retry(tell(&why)),
+        Fate::Hold(why) => Fate::Hold(tell(&why)),
+        Fate::Reject(why) => Fate::Reject(tell(&why)),
+        Fate::Divide(why) => Fate::Divide(tell(&why)),
+    }
 }
 
 fn halt(fate: Fate, another_node: bool) -> Halt {

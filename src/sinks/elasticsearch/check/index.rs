@@ -25,6 +25,8 @@ pub(super) struct Looked<'a> {
     /// Body with which an index is created.
     body: &'a str,
     is_stream: bool,
+    /// The advice for the whole cluster is given with the first of them.
+    is_first: bool,
 }
 
 /// What the layout writes to.
@@ -36,6 +38,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Looked<'_>> {
             name: &settings.index,
             body: &settings.mapping,
             is_stream: false,
+            is_first: true,
         });
     }
     if settings.layout.has_partitions() {
@@ -44,6 +47,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Looked<'_>> {
             name: &settings.partitions_index,
             body: &settings.partitions_mapping,
             is_stream: settings.data_stream,
+            is_first: !settings.layout.has_wide(),
         });
     }
     all
@@ -72,6 +76,7 @@ impl Looked<'_> {
             Some(_) => self.dated(node, &privileges).await,
             None => self.undated(node, &privileges).await,
         };
+        let is_told = !matches!(verdict, Verdict::Failed { .. });
         say("index", started, verdict);
         let started = Instant::now();
         let mappings = match &there {
@@ -87,8 +92,9 @@ impl Looked<'_> {
             let started = Instant::now();
             let rooms = match (&there, &mappings) {
                 (Some(index), Ok(answer)) => rooms(node, index, answer).await,
-                (None, _) => Room::of_body(self.body).into_iter().collect(),
-                (Some(_), Err(_)) => Vec::new(),
+                // It will be made of this.
+                (None, _) if is_told => Room::of_body(self.body).into_iter().collect(),
+                _ => Vec::new(),
             };
             let verdict =
                 fields::judge(&rooms, widest.map(|it| (it.topic.as_str(), it.partitions)));
@@ -104,9 +110,9 @@ impl Looked<'_> {
         let verdict = match &is_there {
             Ok(true) if self.is_stream => stream(node, &name, true).await,
             Ok(false) if self.is_stream => stream(node, &name, false).await,
-            Ok(true) => Verdict::Passed(format!("exists, for {}; {AUTO_CREATE}", self.kind)),
-            Ok(false) if privileges.has("create_index") => Verdict::Passed(format!(
-                "does not exist yet; `run` creates it with its mapping, for {}; {AUTO_CREATE}",
+            Ok(true) => self.advised(format!("exists, for {}", self.kind)),
+            Ok(false) if privileges.has("create_index") => self.advised(format!(
+                "does not exist yet; `run` creates it with its mapping, for {}",
                 self.kind
             )),
             Ok(false) => self.may_not_create("does not exist, and this user may not create it"),
@@ -120,7 +126,7 @@ impl Looked<'_> {
         let now = self.name.at(Utc::now());
         match exists(node, &now).await {
             Ok(true) if privileges.has("create_index") => {
-                let verdict = Verdict::Passed(format!("{now:?} exists, for {}", self.kind));
+                let verdict = self.advised(format!("{now:?} exists, for {}", self.kind));
                 (Some(now), verdict)
             }
             Ok(true) => {
@@ -136,8 +142,8 @@ impl Looked<'_> {
                     Some(newest) => format!("the newest is {newest:?}"),
                     None => "there is none so far".to_owned(),
                 };
-                let verdict = Verdict::Passed(format!(
-                    "{now:?} does not exist yet ({newest_in_words}); `run` creates it with its mapping, for {}; {AUTO_CREATE}",
+                let verdict = self.advised(format!(
+                    "{now:?} does not exist yet ({newest_in_words}); `run` creates it with its mapping, for {}",
                     self.kind
                 ));
                 (newest, verdict)
@@ -148,6 +154,13 @@ impl Looked<'_> {
             }
             Err(verdict) => (None, verdict),
         }
+    }
+
+    fn advised(&self, text: String) -> Verdict {
+        Verdict::Passed(match self.is_first {
+            true => format!("{text}; {AUTO_CREATE}"),
+            false => text,
+        })
     }
 
     fn may_not_create(&self, why: impl ToString) -> Verdict {
