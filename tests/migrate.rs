@@ -295,6 +295,77 @@ async fn a_copy_that_lacks_a_document_or_has_another_is_never_given_the_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_topics_cannot_be_counted_in_time_the_counts_in_all_decide() {
+    let (place, fake) = older().await;
+    fake.stall("POST /consumer_lag_v2/_search", false);
+    let said = place.output(&["migrate"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.out
+            .contains("counted 500 documents in both; not compared by topic: "),
+        "{said:?}"
+    );
+    assert_moved(&fake, DOCUMENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_copy_was_taken_over_leaves_it_as_it_is() {
+    let (place, fake) = older().await;
+    fake.lock().task_step = 50;
+    let migrate = start(&place);
+    until("a task", || fake.lock().has_running_task()).await;
+    {
+        let mut server = fake.lock();
+        let index = server.indices.get_mut(NEW).unwrap();
+        index.mappings["_meta"]["mirrorlag_migration"]["by"] = json!("another");
+    }
+    let output = migrate.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("another migration of consumer_lag has taken over"),
+        "{text}"
+    );
+    let server = fake.lock();
+    assert!(server.indices[INDEX].is_blocked());
+    assert_eq!(server.indices[NEW].documents.len(), DOCUMENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_are_typed_at_once_one_moves_all_and_the_other_spoils_nothing() {
+    let (place, fake) = older().await;
+    fake.lock().task_step = 50;
+    let first = start(&place);
+    until("a task", || fake.lock().has_running_task()).await;
+    let second = start(&place);
+    let outputs = [first, second].map(|child| child.wait_with_output().unwrap());
+    // The first may be done before the second has looked.
+    assert_eq!(outputs[1].status.code(), Some(0), "{outputs:?}");
+    assert_moved(&fake, DOCUMENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_somebody_lifts_in_between_ends_it() {
+    let (place, fake) = older().await;
+    fake.lock().task_step = 50;
+    let migrate = start(&place);
+    until("a task", || fake.lock().has_running_task()).await;
+    {
+        let mut server = fake.lock();
+        let index = server.indices.get_mut(INDEX).unwrap();
+        index.settings.clear();
+    }
+    let output = migrate.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("somebody has made consumer_lag take documents again"),
+        "{text}"
+    );
+    assert_as_before(&fake);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_disk_for_two_nothing_is_begun() {
     let (place, fake) = older().await;
     fake.lock().free_bytes = 1000;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything asked for was done.
     Done,
-    /// `once`: a topic brought no numbers. `check`: a link does not work. `status`: something is unhealthy. `letters`: not all was done.
+    /// `once`: a topic brought no numbers. `check`: a link does not work. `status`: something is unhealthy. `letters`, `migrate`,
+    /// `prune`: not all was done.
     Partial,
     /// The command line or the configuration is wrong, or a journal that was to be looked into cannot be read; nothing was started.
     Configuration,

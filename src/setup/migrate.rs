@@ -5,6 +5,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::Say;
+use super::place::Place;
 use crate::finding::Verdict;
 use crate::sinks::elasticsearch::{Admin, AdminError, Settings, judge_mapping};
 
@@ -42,9 +43,20 @@ pub enum MigrateError {
     Copy { index: String, why: String },
     #[error("{what}: the copy is not what it was made of; type the command again")]
     Counts { what: String },
+    #[error("{index} is another index than a moment ago; type the command again to see what it is")]
+    Changed { index: String },
+    #[error("another migration of {index} has taken over; wait for its end")]
+    TakenOver { index: String },
+    #[error(
+        "somebody has made {index} take documents again, which the copy may lack; type the command again"
+    )]
+    Unblocked { index: String },
     #[error("stopped before the names were changed")]
     Stopped,
 }
+
+/// How often the name is looked at when it turns out to be another index.
+const LOOKS_MAX: u32 = 3;
 
 /// Moves the documents of `index` into an index with the configured mapping and puts an alias in its place; each step is said. Typed again after
 /// whatever ended it, it goes on or starts over.
@@ -57,19 +69,42 @@ pub async fn migrate(
     stop: &CancellationToken,
     say: &mut Say<'_>,
 ) -> Result<(), MigrateError> {
+    for _ in 1..LOOKS_MAX {
+        match look_and_move(settings, is_dry_run, stop, say).await {
+            Err(MigrateError::Changed { index }) => {
+                say(format!("{index} is another index now, looking again"));
+            }
+            ended => return ended,
+        }
+    }
+    look_and_move(settings, is_dry_run, stop, say).await
+}
+
+async fn look_and_move(
+    settings: &Settings,
+    is_dry_run: bool,
+    stop: &CancellationToken,
+    say: &mut Say<'_>,
+) -> Result<(), MigrateError> {
     let mut admin = Admin::new(settings)?;
     let Some(mut older) = look::older(&mut admin, settings, say).await? else {
         return Ok(());
     };
-    let target = Target::choose(&mut admin, settings, &older).await?;
-    let kept = swap::choose(&mut admin, &older).await?;
-    rights::judge(&mut admin, [&older.name, &target.name, &kept]).await?;
-    look::sizes(&mut admin, &mut older, target.found.is_some(), say).await?;
+    let (target, kept) = match choose(&mut admin, settings, &mut older, say).await {
+        Ok(chosen) => chosen,
+        // The last request of a migration that was killed may be done only now.
+        Err(_) if !look::is_same(&mut admin, &older).await? => {
+            let index = older.name;
+            return Err(MigrateError::Changed { index });
+        }
+        Err(error) => return Err(error),
+    };
     let mut migration = Migration {
         admin,
         older,
         target,
         kept,
+        is_blocked: false,
         stop,
         say,
     };
@@ -84,6 +119,20 @@ pub async fn migrate(
     moved
 }
 
+/// The names of the new index and of the kept one, when this user may and the disk is there.
+async fn choose(
+    admin: &mut Admin,
+    settings: &Settings,
+    older: &mut Older,
+    say: &mut Say<'_>,
+) -> Result<(Target, String), MigrateError> {
+    let target = Target::choose(admin, settings, older).await?;
+    let kept = swap::choose(admin, older).await?;
+    rights::judge(admin, [&older.name, &target.name, &kept]).await?;
+    look::sizes(admin, older, target.found.is_some(), say).await?;
+    Ok((target, kept))
+}
+
 /// One migration on its way.
 struct Migration<'a, 's> {
     admin: Admin,
@@ -91,29 +140,42 @@ struct Migration<'a, 's> {
     target: Target,
     /// Name under which the older index is kept.
     kept: String,
+    /// The older index refuses documents, by us or before.
+    is_blocked: bool,
     stop: &'a CancellationToken,
     say: &'a mut Say<'s>,
 }
 
 impl Migration<'_, '_> {
     async fn move_all(&mut self) -> Result<(), MigrateError> {
-        self.go_on()?;
         self.prepare_target().await?;
-        self.go_on()?;
+        self.go_on().await?;
         self.block().await?;
-        self.go_on()?;
+        self.go_on().await?;
         self.copy().await?;
-        self.go_on()?;
+        self.go_on().await?;
         self.compare().await?;
-        self.go_on()?;
+        self.go_on().await?;
         self.keep_older().await?;
-        self.go_on()?;
+        self.go_on().await?;
         self.exchange().await
     }
 
-    fn go_on(&self) -> Result<(), MigrateError> {
-        match self.stop.is_cancelled() {
-            true => Err(MigrateError::Stopped),
+    /// Whether the next step may be done: nobody told us to stop, and nobody else is at it.
+    async fn go_on(&mut self) -> Result<(), MigrateError> {
+        if self.stop.is_cancelled() {
+            return Err(MigrateError::Stopped);
+        }
+        let index = self.older.name.clone();
+        let older = match Place::of(&mut self.admin, &index).await? {
+            Place::Index(it) if it.uuid == self.older.index.uuid => it,
+            _ => return Err(MigrateError::Changed { index }),
+        };
+        if !self.target.is_held(&mut self.admin).await? {
+            return Err(MigrateError::TakenOver { index });
+        }
+        match self.is_blocked && older.setting("index.blocks.write") != Some("true") {
+            true => Err(MigrateError::Unblocked { index }),
             false => Ok(()),
         }
     }
@@ -154,6 +216,16 @@ impl Migration<'_, '_> {
             (self.say)(format!(
                 "left as it is: {index} may refuse documents, which a `run` keeps in its journal; the same command goes on from here, and PUT {index}/_settings \
                  {{\"index.blocks.write\": null}} gives it up"
+            ));
+            return;
+        }
+        let is_ours = match self.go_on().await {
+            Ok(()) | Err(MigrateError::Stopped | MigrateError::Unblocked { .. }) => true,
+            Err(_) => self.target.is_missing(&mut self.admin).await,
+        };
+        if !is_ours {
+            (self.say)(format!(
+                "left as it is: {index} is not, or not only, in the hands of this command any more"
             ));
             return;
         }

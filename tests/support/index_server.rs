@@ -340,7 +340,9 @@ impl Server {
                 self.set(name, "index.blocks.write", &value)
             }
             ("PUT", ["_mapping"]) => {
-                let index = self.indices.get_mut(name).unwrap();
+                let Some(index) = self.indices.get_mut(name) else {
+                    return error(404, "index_not_found_exception", "no such index");
+                };
                 index.mappings["_meta"] = body["_meta"].clone();
                 acknowledged()
             }
@@ -374,7 +376,9 @@ impl Server {
     }
 
     fn set(&mut self, name: &str, setting: &str, value: &Value) -> (u16, Value) {
-        let index = self.indices.get_mut(name).unwrap();
+        let Some(index) = self.indices.get_mut(name) else {
+            return error(404, "index_not_found_exception", "no such index");
+        };
         match value {
             Value::Null => index.settings.remove(setting),
             value => index.settings.insert(setting.to_owned(), value.clone()),
@@ -383,7 +387,9 @@ impl Server {
     }
 
     fn clone_index(&mut self, name: &str, target: &str) -> (u16, Value) {
-        let index = self.indices[name].clone();
+        let Some(index) = self.indices.get(name).cloned() else {
+            return error(404, "index_not_found_exception", "no such index");
+        };
         if !index.is_blocked() {
             return error(
                 400,
@@ -422,8 +428,11 @@ impl Server {
                     json!({"is_write_index": add["is_write_index"]}),
                 );
             }
-            if let Some(remove) = action.get("remove_index") {
-                indices.remove(remove["index"].as_str().unwrap());
+            if let Some(remove) = action.get("remove_index")
+                && indices.remove(remove["index"].as_str().unwrap()).is_none()
+            {
+                let reason = "the provided expression matches an alias";
+                return error(400, "illegal_argument_exception", reason);
             }
         }
         let is_double = |alias: &String| indices.contains_key(alias);

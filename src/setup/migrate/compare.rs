@@ -28,19 +28,24 @@ impl Migration<'_, '_> {
             let what = format!("{index} has {there} documents, {target} has {copied}");
             return Err(MigrateError::Counts { what });
         }
-        let topics = match topics_of(&mut self.admin, &index).await {
-            Ok(topics) => topics,
-            // Reads the source of every document, which a large index does not give within the limit of a request.
-            Err(AdminError::NoAnswer(why) | AdminError::Refused { reason: why, .. }) => {
-                (self.say)(format!(
-                    "counted {copied} documents in both; not compared by topic: {why}"
-                ));
-                return Ok(());
+        let mut counted = Vec::new();
+        for name in [&index, &target] {
+            match topics_of(&mut self.admin, name).await {
+                Ok(topics) => counted.push(topics),
+                // It reads the source of every document, which a large index does not give within the limit of a request.
+                Err(AdminError::NoAnswer(why) | AdminError::Refused { reason: why, .. }) => {
+                    (self.say)(format!(
+                        "counted {copied} documents in both; not compared by topic: {why}"
+                    ));
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
+        }
+        let [topics, copies] = counted.as_slice() else {
+            return Ok(());
         };
-        let copies = topics_of(&mut self.admin, &target).await?;
-        if let Some(what) = difference(&topics, &copies) {
+        if let Some(what) = difference(topics, copies) {
             return Err(MigrateError::Counts { what });
         }
         (self.say)(format!(
@@ -66,7 +71,7 @@ async fn topics_of(admin: &mut Admin, index: &str) -> Result<Topics, AdminError>
             "runtime_mappings": {"topic": {"type": "keyword"}, "@timestamp": {"type": "date"}},
             "aggs": {"topics": {"composite": composite,
                 "aggs": {"first": {"min": {"field": "@timestamp"}}, "last": {"max": {"field": "@timestamp"}}}}}});
-        let path = format!("{index}/_search?filter_path=aggregations,_shards.failed,timed_out");
+        let path = format!("{index}/_search?filter_path=aggregations,_shards.failed");
         let answer = admin.ask(Method::Post, &path, Some(&body)).await?;
         let body = answer.expect(&what)?;
         let refused = |reason: &str| AdminError::Refused {

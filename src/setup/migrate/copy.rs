@@ -33,7 +33,7 @@ impl Migration<'_, '_> {
         let mut is_by_task = true;
         let mut why = String::new();
         for attempt in 0..ATTEMPTS_MAX {
-            self.go_on()?;
+            self.go_on().await?;
             let mut copied = Copied::NoModule;
             if is_by_task {
                 copied = self.copy_by_task().await?;

@@ -1,6 +1,8 @@
 //! In: the name that a sink writes to. Out: the older index that is to be migrated, or the words that say why there is nothing to do.
 //! Never: changes anything.
 
+use std::collections::BTreeMap;
+
 use bytesize::ByteSize;
 use serde_json::Value;
 
@@ -49,24 +51,8 @@ pub(super) async fn older(
             return Err(MigrateError::NotMovable { what });
         }
         Place::Alias(indices) => {
-            let costs = indices
-                .iter()
-                .find_map(|(name, index)| costs_of(name, &index.mappings));
-            let behind: Vec<&str> = indices.keys().map(String::as_str).collect();
-            let behind = behind.join(", ");
-            return match costs {
-                None => {
-                    say(format!(
-                        "nothing to do: {name} is an alias of {behind}, which has the new mapping"
-                    ));
-                    Ok(None)
-                }
-                Some(costs) => Err(MigrateError::NotMovable {
-                    what: format!(
-                        "{name}: it is an alias of {behind} ({costs}); migrate that index with its own name as index in a file of its own"
-                    ),
-                }),
-            };
+            say(behind_alias(&name, &indices)?);
+            return Ok(None);
         }
         Place::Index(index) => *index,
     };
@@ -88,6 +74,31 @@ pub(super) async fn older(
         costs,
         documents: 0,
     }))
+}
+
+/// Why there is nothing to do for a name that is an alias.
+fn behind_alias(name: &str, indices: &BTreeMap<String, Concrete>) -> Result<String, MigrateError> {
+    let behind: Vec<&str> = indices.keys().map(String::as_str).collect();
+    let behind = behind.join(", ");
+    let mut costs = indices
+        .iter()
+        .filter_map(|(name, index)| costs_of(name, &index.mappings));
+    match costs.next() {
+        None => Ok(format!(
+            "nothing to do: {name} is an alias of {behind}, which has the new mapping"
+        )),
+        Some(costs) => Err(MigrateError::NotMovable {
+            what: format!(
+                "{name}: it is an alias of {behind} ({costs}); migrate that index with its own name as index in a file of its own"
+            ),
+        }),
+    }
+}
+
+/// Whether the name still is that index.
+pub(super) async fn is_same(admin: &mut Admin, older: &Older) -> Result<bool, AdminError> {
+    let place = Place::of(admin, &older.name).await?;
+    Ok(matches!(place, Place::Index(index) if index.uuid == older.index.uuid))
 }
 
 /// Documents of an index that a search finds.

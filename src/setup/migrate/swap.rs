@@ -54,7 +54,7 @@ impl Migration<'_, '_> {
         let (index, kept) = (self.older.name.clone(), self.kept.clone());
         // The clone inherits the mark: it tells an earlier migration's clone from an index that merely has such a name.
         let meta = self.older.index.mappings.get("_meta");
-        let body = json!({"_meta": marked(meta, &self.older, false)});
+        let body = json!({"_meta": marked(meta, &self.older, false, "")});
         let path = format!("{index}/_mapping");
         let answer = self.admin.ask(Method::Put, &path, Some(&body)).await?;
         answer.expect(&format!("mark {index:?}"))?;
@@ -82,7 +82,7 @@ impl Migration<'_, '_> {
             self.kept
         );
         for _ in 0..HEALTH_QUESTIONS_MAX {
-            self.go_on()?;
+            self.go_on().await?;
             // Until then it answers 408, which is no error here.
             let answer = self.admin.ask(Method::Get, &path, None).await?;
             if answer.is_success() && answer.body.get("timed_out") == Some(&Value::Bool(false)) {

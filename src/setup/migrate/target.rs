@@ -33,9 +33,25 @@ pub(super) struct Target {
     pub(super) found: Option<String>,
     /// The older index refused documents before the first migration of it began, and does so after one that failed.
     was_blocked: bool,
+    /// Who works on it: in the mark, so that of two migrations the one that came first sees that it has to leave.
+    token: String,
 }
 
 impl Target {
+    /// Whether nobody has taken it over.
+    pub(super) async fn is_held(&self, admin: &mut Admin) -> Result<bool, AdminError> {
+        let Place::Index(index) = Place::of(admin, &self.name).await? else {
+            return Ok(false);
+        };
+        let token = index.mappings.pointer("/_meta/mirrorlag_migration/by");
+        Ok(token.and_then(Value::as_str) == Some(self.token.as_str()))
+    }
+
+    /// Whether there is no such index, so that nothing is in anybody's hands.
+    pub(super) async fn is_missing(&self, admin: &mut Admin) -> bool {
+        matches!(Place::of(admin, &self.name).await, Ok(Place::Nothing))
+    }
+
     /// The index of an earlier migration, else the first free number.
     pub(super) async fn choose(
         admin: &mut Admin,
@@ -56,8 +72,10 @@ impl Target {
             }
             None => (free_name(admin, &older.name).await?, None, older.is_blocked),
         };
+        let token = format!("{:016x}", rand::random::<u64>());
         Ok(Self {
-            body: body_of(settings, older, was_blocked),
+            body: body_of(settings, older, was_blocked, &token),
+            token,
             name,
             found,
             was_blocked,
@@ -71,6 +89,11 @@ impl Migration<'_, '_> {
         let name = self.target.name.clone();
         if self.target.found.is_some() {
             if self.older.is_blocked {
+                let meta = self.target.body.pointer("/mappings/_meta");
+                let body = json!({ "_meta": meta });
+                let path = format!("{name}/_mapping");
+                let answer = self.admin.ask(Method::Put, &path, Some(&body)).await?;
+                answer.expect(&format!("take over {name:?}"))?;
                 (self.say)(format!(
                     "going on with {name}, which an earlier migration began"
                 ));
@@ -91,6 +114,7 @@ impl Migration<'_, '_> {
         let index = self.older.name.clone();
         if self.older.is_blocked {
             (self.say)(format!("{index} refuses documents already"));
+            self.is_blocked = true;
             return Ok(());
         }
         let path = format!("{index}/_block/write");
@@ -103,6 +127,7 @@ impl Migration<'_, '_> {
                 "documents are still on their way into it; type the command again".to_owned();
             return Err(AdminError::Refused { what, reason }.into());
         }
+        self.is_blocked = true;
         (self.say)(format!(
             "blocked {index}: it refuses documents until the names are changed, a `run` keeps them in its journal"
         ));
@@ -157,17 +182,16 @@ pub(super) fn mark_of(index: &Concrete, older: &Older) -> Option<Value> {
 }
 
 /// `_meta` with the mark, and with what stands there already.
-pub(super) fn marked(meta: Option<&Value>, older: &Older, was_blocked: bool) -> Value {
+pub(super) fn marked(meta: Option<&Value>, older: &Older, was_blocked: bool, token: &str) -> Value {
     let mut meta = meta.and_then(Value::as_object).cloned().unwrap_or_default();
-    let mark =
-        json!({"of": older.name, "of_uuid": older.index.uuid, "was_write_blocked": was_blocked});
+    let mark = json!({"of": older.name, "of_uuid": older.index.uuid, "was_write_blocked": was_blocked, "by": token});
     meta.insert("mirrorlag_migration".to_owned(), mark);
     Value::Object(meta)
 }
 
-fn body_of(settings: &Settings, older: &Older, was_blocked: bool) -> Value {
+fn body_of(settings: &Settings, older: &Older, was_blocked: bool, token: &str) -> Value {
     let mut body: Value = serde_json::from_str(&settings.mapping).unwrap_or_default();
-    let meta = marked(body.pointer("/mappings/_meta"), older, was_blocked);
+    let meta = marked(body.pointer("/mappings/_meta"), older, was_blocked, token);
     let mut mappings = part(&mut body, "mappings");
     mappings.insert("_meta".to_owned(), meta);
     let mut given = part(&mut body, "settings");
