@@ -38,6 +38,23 @@ fn start(place: &Place) -> Child {
     command.spawn().unwrap()
 }
 
+/// A migration in the middle of its copy, which goes on by 50 documents at each look.
+async fn half_way() -> (Place, Fake, Child) {
+    let (place, fake) = older().await;
+    fake.lock().task_step = 50;
+    let migrate = start(&place);
+    until("a task", || fake.lock().has_running_task()).await;
+    (place, fake, migrate)
+}
+
+#[track_caller]
+fn assert_ends_with(migrate: Child, words: &str) {
+    let output = migrate.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(words), "{text}");
+}
+
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let from = Instant::now();
     while !is_so() {
@@ -310,22 +327,13 @@ async fn where_topics_cannot_be_counted_in_time_the_counts_in_all_decide() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_whose_copy_was_taken_over_leaves_it_as_it_is() {
-    let (place, fake) = older().await;
-    fake.lock().task_step = 50;
-    let migrate = start(&place);
-    until("a task", || fake.lock().has_running_task()).await;
+    let (_place, fake, migrate) = half_way().await;
     {
         let mut server = fake.lock();
         let index = server.indices.get_mut(NEW).unwrap();
         index.mappings["_meta"]["mirrorlag_migration"]["by"] = json!("another");
     }
-    let output = migrate.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(
-        text.contains("another migration of consumer_lag has taken over"),
-        "{text}"
-    );
+    assert_ends_with(migrate, "another migration of consumer_lag has taken over");
     let server = fake.lock();
     assert!(server.indices[INDEX].is_blocked());
     assert_eq!(server.indices[NEW].documents.len(), DOCUMENTS);
@@ -346,21 +354,15 @@ async fn of_two_that_are_typed_at_once_one_moves_all_and_the_other_spoils_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_that_somebody_lifts_in_between_ends_it() {
-    let (place, fake) = older().await;
-    fake.lock().task_step = 50;
-    let migrate = start(&place);
-    until("a task", || fake.lock().has_running_task()).await;
+    let (_place, fake, migrate) = half_way().await;
     {
         let mut server = fake.lock();
         let index = server.indices.get_mut(INDEX).unwrap();
         index.settings.clear();
     }
-    let output = migrate.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(
-        text.contains("somebody has made consumer_lag take documents again"),
-        "{text}"
+    assert_ends_with(
+        migrate,
+        "somebody has made consumer_lag take documents again",
     );
     assert_as_before(&fake);
 }

@@ -143,15 +143,6 @@ mod tests {
         AlertRule { alert }
     }
 
-    fn answer(body: Value) -> Answer {
-        Answer {
-            status: 200,
-            body,
-            kind: None,
-            reason: String::new(),
-        }
-    }
-
     #[test]
     fn what_the_operator_tuned_is_no_difference_and_outlives_a_change() {
         let mut theirs = rule().alert.body;
@@ -161,10 +152,10 @@ mod tests {
         theirs["name"] = json!("lag, for the night shift");
         let action = json!({"group": "query matched", "id": "mail", "params": {"to": ["ops"]}, "connector_type_id": ".email"});
         theirs["actions"] = json!([action]);
-        assert_eq!(rule().judge(&answer(theirs.clone())), Found::Same);
+        assert_eq!(rule().judge(&Answer::ok(theirs.clone())), Found::Same);
 
         theirs["params"]["index"] = json!(["other"]);
-        let Found::Differs { what, change } = rule().judge(&answer(theirs)) else {
+        let Found::Differs { what, change } = rule().judge(&Answer::ok(theirs)) else {
             panic!("another index");
         };
         assert_eq!(what, "index");

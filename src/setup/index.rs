@@ -124,19 +124,10 @@ mod tests {
         }
     }
 
-    fn answer(body: Value) -> Answer {
-        Answer {
-            status: 200,
-            body,
-            kind: None,
-            reason: String::new(),
-        }
-    }
-
     #[test]
     fn a_new_field_is_added_to_an_index_and_a_partition_that_its_template_maps_is_not() {
         let with = |mappings: Value| {
-            index().judge(&answer(json!({"consumer_lag": {"mappings": mappings}})))
+            index().judge(&Answer::ok(json!({"consumer_lag": {"mappings": mappings}})))
         };
         let topic = json!({"topic": {"type": "keyword"}});
         let found = with(
@@ -157,10 +148,10 @@ mod tests {
     #[test]
     fn an_older_mapping_is_left_and_an_alias_of_several_indices_too() {
         let older = json!({"properties": {"topic": {"type": "text"}, "p0": {"type": "integer"}}});
-        let found = index().judge(&answer(json!({"consumer_lag": {"mappings": older}})));
+        let found = index().judge(&Answer::ok(json!({"consumer_lag": {"mappings": older}})));
         assert!(matches!(found, Found::Kept(_)), "{found:?}");
         let plain = json!({"mappings": {"properties": {"topic": {"type": "keyword"}}}});
-        let found = index().judge(&answer(json!({"a": plain, "b": plain})));
+        let found = index().judge(&Answer::ok(json!({"a": plain, "b": plain})));
         assert_eq!(found, Found::Same);
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::difference::{either, flat_settings, in_words, missing};
+use super::difference::{either, flat_settings, missing};
 use super::request::{Body, Request};
 use super::thing::{Found, MANAGED_BY, Thing};
 use crate::sinks::elasticsearch::{Answer, Method};
@@ -110,19 +110,10 @@ impl Thing for IndexTemplate {
         let Some(theirs) = answer.body.pointer("/index_templates/0/index_template") else {
             return Found::Unclear(answer.to_string());
         };
-        if theirs.pointer("/_meta/managed_by") != Some(&json!(MANAGED_BY)) {
-            return Found::Foreign(format!(
-                "it belongs to somebody else (no \"managed_by\": \"{MANAGED_BY}\" in its _meta); ask who made it, then DELETE /{} or write another index",
-                self.path()
-            ));
+        if let Some(foreign) = Found::foreign(theirs, &self.path(), " or write another index") {
+            return foreign;
         }
-        match self.differences(theirs) {
-            paths if paths.is_empty() => Found::Same,
-            paths => Found::Differs {
-                what: in_words(&paths),
-                change: self.make(),
-            },
-        }
+        Found::compared(&self.differences(theirs), || self.make())
     }
 
     fn make(&self) -> Request {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::difference::{either, in_words};
+use super::difference::either;
 use super::request::{Body, Request};
 use super::thing::{Found, MANAGED_BY, Thing};
 use crate::sinks::elasticsearch::{Answer, Method, Period};
@@ -65,11 +65,8 @@ impl Thing for LifecyclePolicy {
         let Some(theirs) = theirs else {
             return Found::Unclear(answer.to_string());
         };
-        if theirs.pointer("/_meta/managed_by") != Some(&json!(MANAGED_BY)) {
-            return Found::Foreign(format!(
-                "it belongs to somebody else (no \"managed_by\": \"{MANAGED_BY}\" in its _meta); ask who made it, then DELETE /{}",
-                self.path()
-            ));
+        if let Some(foreign) = Found::foreign(theirs, &self.path(), "") {
+            return foreign;
         }
         let phases = |policy: &Value| {
             let mut phases = policy.get("phases").cloned().unwrap_or_default();
@@ -81,13 +78,7 @@ impl Thing for LifecyclePolicy {
         };
         let body = self.body();
         let ours = body.get("policy").map(phases).unwrap_or_default();
-        match either(&ours, &phases(theirs)) {
-            paths if paths.is_empty() => Found::Same,
-            paths => Found::Differs {
-                what: in_words(&paths),
-                change: self.make(),
-            },
-        }
+        Found::compared(&either(&ours, &phases(theirs)), || self.make())
     }
 
     fn make(&self) -> Request {

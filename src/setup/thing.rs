@@ -1,6 +1,9 @@
 //! In: one thing that a server is to have. Out: how to look at it, what an answer says of it, how to make it and to take it back.
 //! Never: sends a request, prints.
 
+use serde_json::Value;
+
+use super::difference::in_words;
 use super::request::Request;
 use crate::sinks::elasticsearch::Answer;
 
@@ -50,6 +53,30 @@ pub(super) enum Found {
     Foreign(String),
     /// The answer does not say: why, with the mend.
     Unclear(String),
+}
+
+impl Found {
+    /// `None` where `theirs` says that we made it; else whose it is not, and what to do about what lies at `path`.
+    pub(super) fn foreign(theirs: &Value, path: &str, instead: &str) -> Option<Self> {
+        let is_ours =
+            theirs.pointer("/_meta/managed_by").and_then(Value::as_str) == Some(MANAGED_BY);
+        (!is_ours).then(|| {
+            Self::Foreign(format!(
+                "it belongs to somebody else (no \"managed_by\": \"{MANAGED_BY}\" in its _meta); ask who made it, then DELETE /{path}{instead}"
+            ))
+        })
+    }
+
+    /// As it should be where no path differs.
+    pub(super) fn compared(paths: &[String], change: impl FnOnce() -> Request) -> Self {
+        match paths.is_empty() {
+            true => Self::Same,
+            false => Self::Differs {
+                what: in_words(paths),
+                change: change(),
+            },
+        }
+    }
 }
 
 /// What became of one thing; every text is one line, with the mend where there is one.

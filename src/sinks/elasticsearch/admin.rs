@@ -30,6 +30,19 @@ pub struct Answer {
     pub reason: String,
 }
 
+#[cfg(test)]
+impl Answer {
+    /// A success with this body.
+    pub(crate) fn ok(body: Value) -> Self {
+        Self {
+            status: 200,
+            body,
+            kind: None,
+            reason: String::new(),
+        }
+    }
+}
+
 /// Why a question has no answer that could be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
