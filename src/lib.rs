@@ -17,15 +17,17 @@ pub mod sinks;
 // Journal to sink: batches, retries, holds, dead letters.
 pub mod delivery;
 
-// What an operator's command makes, moves and takes away in a sink.
-pub mod setup;
 // What Kibana and Grafana import, and what each panel asks.
 pub mod kibana;
+// What an operator's command makes, moves and takes away in a sink and in Kibana.
+pub mod setup;
 
 // YAML into the settings of every room.
 pub mod config;
 // A MirrorMaker fleet behind a real SSH server in this process.
 pub mod simulator;
+// What a full-screen view shows, key by key.
+pub mod watch;
 // Joins the rooms into commands.
 pub mod app;
 // Arguments in, text on the terminal out.

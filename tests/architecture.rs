@@ -16,12 +16,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sinks", &["sample"]),
     // A record's bytes become a sample here, so that no sink has to know how the journal keeps them.
     ("delivery", &["journal", "sample", "sinks"]),
-    // An operator's commands about indices go through the sink's own nodes, credentials and names.
-    ("setup", &["sinks"]),
     // It draws what the sinks write, and has nothing of theirs but the names of the fields.
     ("kibana", &[]),
-    ("config", &["ssh", "kafka", "collector", "journal", "sinks"]),
+    // An operator's commands about indices go through the sink's own nodes, credentials and names; what Kibana gets is made in its room.
+    ("setup", &["sinks", "kibana"]),
+    (
+        "config",
+        &["ssh", "kafka", "collector", "journal", "sinks", "setup"],
+    ),
     ("simulator", &[]),
+    // It shows samples, and what it is told of run and sinks: neither the journal nor the terminal is its own.
+    ("watch", &["kafka", "sample"]),
     (
         "app",
         &[
@@ -32,16 +37,26 @@ const ROOMS: &[(&str, &[&str])] = &[
             "journal",
             "sinks",
             "delivery",
+            "kibana",
+            "setup",
             "config",
             "simulator",
-            // It alone knows the configuration, and the journal, which `prune` must not run ahead of.
-            "setup",
+            // What a journal has is told to the view in the view's own words.
+            "watch",
         ],
     ),
-    // `once` prints the documents that the sinks would store.
+    // `once` prints the documents that the sinks would store; keys go to the view, and its frames to the terminal.
     (
         "cli",
-        &["app", "config", "sample", "kafka", "collector", "sinks"],
+        &[
+            "app",
+            "config",
+            "sample",
+            "kafka",
+            "collector",
+            "sinks",
+            "watch",
+        ],
     ),
 ];
 

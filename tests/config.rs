@@ -621,3 +621,32 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
         assert!(!problems.contains(secret), "{problems}");
     }
 }
+
+/// `run` on a server need not have a password that only `setup` uses.
+#[test]
+fn the_password_of_kibana_is_read_for_setup_alone_and_shown_nowhere() {
+    let mut machine = Machine::new();
+    let kibana = "kibana: {url: 'http://kibana.example:5601', space: default, username: elastic, password_env: KIBANA_PASSWORD}";
+    let path = machine.home.path().join("mirrorlag.yaml");
+    fs::write(&path, minimal_with(kibana)).unwrap();
+    let loaded = machine.load(&path).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let read =
+        |machine: &Machine| config::load_for_setup(&path, &|name| machine.env.get(name).cloned());
+    let problems = read(&machine).unwrap_err().to_string();
+    assert!(
+        problems.contains("environment variable KIBANA_PASSWORD is not set"),
+        "{problems}"
+    );
+    machine
+        .env
+        .insert("KIBANA_PASSWORD".to_owned(), "hush-hush".to_owned());
+    let loaded = read(&machine).unwrap();
+    let shown = format!("{:?}{:?}", loaded.config, loaded.warnings);
+    assert!(!shown.contains("hush-hush"));
+    assert_eq!(loaded.warnings[0].place.key, "kibana.url");
+    assert!(loaded.warnings[0].what.contains("unencrypted"), "{shown}");
+    let kibana = loaded.config.kibana.unwrap();
+    assert_eq!(kibana.space, None, "the default space stands in no path");
+    assert_eq!(kibana.base(), "http://kibana.example:5601");
+}

@@ -2,15 +2,19 @@
 
 #![allow(clippy::unwrap_used)] // helper functions of tests, which clippy does not know as tests
 
+#[path = "support/picture.rs"]
+mod picture;
+#[path = "support/terminal.rs"]
+mod terminal;
+
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use terminal::Terminal;
 
 /// The orderly end has ten seconds; a test that waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -133,47 +137,91 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 }
 
 #[test]
-fn a_terminal_gets_a_table_in_place_and_is_itself_again_afterwards() {
+fn a_terminal_gets_the_live_view_whose_keys_work_and_is_itself_again_afterwards() {
     let folder = tempfile::tempdir().unwrap();
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let program_side = File::options()
-        .write(true)
-        .open(name.to_str().unwrap())
-        .unwrap();
-    let child = demo(folder.path())
-        .args(["--for", "60s"])
-        .env("TERM", "xterm-256color")
-        .stdout(program_side)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut terminal = File::from(terminal);
-    let mut text = String::new();
-    let mut is_told = false;
-    let mut bytes = [0; 4096];
-    // Reading ends with an error when the program has closed its side, by `--for` at the latest.
-    while let Ok(count @ 1..) = terminal.read(&mut bytes) {
-        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
-        if !is_told && WORDS.iter().all(|word| text.contains(word)) {
-            tell(&child, Signal::TERM);
-            is_told = true;
-        }
-    }
-    assert_eq!(end(child), Some(0));
-    let (_, text) = text.split_once("\u{1b}[?1049h\u{1b}[?25l").unwrap();
-    let (screens, after) = text.split_once("\u{1b}[?25h\u{1b}[?1049l").unwrap();
-    let last = screens.rsplit("\u{1b}[?2026h").next().unwrap();
-    for text in [last, after] {
-        for word in WORDS {
-            assert!(text.contains(word), "{word} in {text:?}");
-        }
+    let mut program = Command::new(env!("CARGO_BIN_EXE_mirrorlag"));
+    program
+        .args(["demo", "--for", "60s"])
+        .env("TMPDIR", folder.path());
+    let mut terminal = Terminal::start(&mut program, 100, 30);
+    let lines = terminal.until_words(&WORDS);
+    assert!(
+        lines[0].starts_with("mirrorlag demo: 4 simulated mirror hosts"),
+        "{lines:#?}"
+    );
+    terminal.press("2");
+    terminal.until_words(&["SOURCE", "CONNECTED"]);
+    terminal.press("1/legacy\r\r");
+    terminal.until_words(&["partitions of legacy", "CURRENT-OFFSET"]);
+    terminal.press("q");
+    assert!(terminal.end().success());
+    terminal.assert_clean();
+    let text = String::from_utf8(terminal.bytes()).unwrap();
+    let (_, after) = text.split_once("\u{1b}[?1049l").unwrap();
+    for word in WORDS {
+        assert!(after.contains(word), "{word} in {after:?}");
     }
     // The group without members: a colour for it, and a word for those who see none.
     assert!(after.contains("\u{1b}[33mok, empty\u{1b}[0m"), "{after:?}");
     assert!(!after.contains("\u{1b}[?"), "{after:?}");
+    assert!(is_empty(folder.path()));
+}
+
+/// `UPDATE_EXPECT=1` draws it anew, after a minute and a half.
+#[test]
+fn the_picture_in_the_readme_is_of_the_view_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo.svg");
+    let is_update = std::env::var_os("UPDATE_EXPECT").is_some();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_mirrorlag"));
+    program.arg("demo").env("TMPDIR", folder.path());
+    let mut terminal = Terminal::start(&mut program, 124, 19);
+    let lines = terminal.until_words(&WORDS);
+    if is_update {
+        let filled = Instant::now() + Duration::from_secs(90);
+        while Instant::now() < filled {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let svg = picture::svg(
+            &terminal.screen(),
+            "mirrorlag demo: lag of twelve simulated topics, live",
+        );
+        std::fs::write(&file, svg).unwrap();
+    }
+    terminal.press("q");
+    assert!(terminal.end().success());
+    let svg = std::fs::read_to_string(&file).unwrap_or_default();
+    // Lines that are the same in every picture: tabs, keys, and the titles but for the minutes.
+    let titles = lines[2]
+        .split_whitespace()
+        .filter(|it| !it.starts_with("MINUTE"));
+    let titles = titles.filter(|it| it.parse::<u8>().is_err());
+    let words: Vec<&str> = titles
+        .chain(lines[1].split("  ").map(str::trim))
+        .chain([lines.last().unwrap().as_str()])
+        .collect();
+    for word in words.into_iter().filter(|it| !it.is_empty()) {
+        assert!(
+            svg.contains(word),
+            "{word:?}: UPDATE_EXPECT=1 draws it anew"
+        );
+    }
+}
+
+#[test]
+fn a_terminal_that_cannot_be_filled_gets_plain_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_mirrorlag"));
+    program
+        .args(["demo", "--for", "60s"])
+        .env("TMPDIR", folder.path())
+        .env("TERM", "dumb");
+    let mut terminal = Terminal::start(&mut program, 200, 30);
+    terminal.until_words(&["# mirrorlag demo: 4 ", " topic=orders "]);
+    terminal.tell(Signal::TERM);
+    assert!(terminal.end().success());
+    assert!(!terminal.bytes().contains(&0x1b));
+    terminal.assert_settings();
     assert!(is_empty(folder.path()));
 }
 

@@ -51,6 +51,8 @@ pub fn descriptions() -> Vec<Description> {
         with(|d| d.lag_limit = 0),
         with(|d| d.layout = Layout::Both),
         with(|d| d.topics = vec!["a\"b\\c".to_owned()]),
+        with(|d| d.layout = Layout::Partitions),
+        with(|d| d.space = Some("ops".to_owned())),
     ]
 }
 
@@ -159,6 +161,20 @@ fn the_ids_are_those_of_the_first_version() {
     assert_eq!(both.len(), 8);
     assert!(both.contains(&"index-pattern/mirrorlag-consumer-lag-partitions".to_owned()));
     assert!(both.contains(&"search/mirrorlag-partitions".to_owned()));
+    let partitions = [
+        "index-pattern/mirrorlag-consumer-lag-partitions",
+        "search/mirrorlag-without-numbers",
+        "search/mirrorlag-partitions",
+        "dashboard/mirrorlag-overview",
+        "dashboard/mirrorlag-topic",
+        "dashboard/mirrorlag-mirrormaker",
+    ];
+    assert_eq!(ids(&descriptions()[8]), partitions);
+    assert_eq!(
+        ids(&descriptions()[9]),
+        wide.map(|id| format!("{id}-ops")),
+        "an id is of one space"
+    );
     let alerts = kibana::alerts(&descriptions()[0]);
     let ids: Vec<&str> = alerts.iter().map(|alert| alert.id.as_str()).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
@@ -419,7 +435,9 @@ fn what_the_columns_ask_is_what_the_description_asks() {
         let mut seen = 0;
         for object in kibana::objects(&description) {
             for panel in panels(&object) {
-                let id = |of: &Value| of.as_str().unwrap().to_owned();
+                // In a space, ids end in its name.
+                let end = format!("-{}", description.space.as_deref().unwrap_or_default());
+                let id = |of: &Value| of.as_str().unwrap().trim_end_matches(&end).to_owned();
                 let Some(chart) = charts.get(&(id(&object["id"]), id(&panel["panelIndex"]))) else {
                     continue;
                 };
@@ -606,6 +624,37 @@ fn every_field_that_is_named_is_in_the_shipped_mapping() {
 }
 
 #[test]
+fn dashboards_of_partitions_alone_name_only_fields_that_their_documents_have() {
+    let mapping = fs::read_to_string(root().join("mappings/consumer_lag_partitions.json")).unwrap();
+    let mapping: Value = serde_json::from_str(&mapping).unwrap();
+    let known = mapping["mappings"]["properties"].as_object().unwrap();
+    let description = &descriptions()[8];
+    let mut named = BTreeSet::new();
+    for object in &kibana::objects(description) {
+        named_fields(object, &mut named);
+        let columns = object["attributes"]["columns"].as_array();
+        let columns = columns.into_iter().flatten();
+        named.extend(columns.map(|name| name.as_str().unwrap().to_owned()));
+    }
+    named.remove("___records___");
+    assert!(named.len() > 12, "{named:?}");
+    for name in named {
+        assert!(known.contains_key(&name), "{name}");
+    }
+    for alert in kibana::alerts(description) {
+        assert_eq!(
+            alert.body["params"]["index"],
+            json!(["consumer_lag_partitions", "consumer_lag_partitions-*"])
+        );
+        let field = alert.body["params"]["aggField"].as_str();
+        assert!(
+            field.is_none_or(|field| known.contains_key(field)),
+            "{field:?}"
+        );
+    }
+}
+
+#[test]
 fn panels_fit_the_grid_and_none_lies_on_another() {
     for description in descriptions() {
         for object in kibana::objects(&description) {
@@ -643,7 +692,7 @@ fn panels_fit_the_grid_and_none_lies_on_another() {
 
 #[test]
 fn every_panel_says_what_it_shows_and_numbers_have_a_unit() {
-    let layouts = [&descriptions()[0], &descriptions()[6]];
+    let layouts = [&descriptions()[0], &descriptions()[6], &descriptions()[8]];
     for panel in layouts
         .into_iter()
         .flat_map(kibana::dashboards)

@@ -6,11 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "check",
     "once",
+    "setup",
     "status",
+    "watch",
     "letters",
     "migrate",
     "prune",

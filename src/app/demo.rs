@@ -2,45 +2,31 @@
 //! Never: prints, leaves a file, a port or a task behind.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::ops::ControlFlow;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{Pipeline, StartError};
+use super::temporary::{Folder, FolderError};
+use super::{Pipeline, StartError, watch};
 use crate::config;
 use crate::delivery;
-use crate::journal::{self, Journal, Position};
-use crate::sample::Sample;
+use crate::journal::Journal;
 use crate::simulator::{self, CONSUMER_GROUPS, Fleet, FleetSettings};
+use crate::watch::Update;
 
 /// The fleet of every demonstration: the same names, offsets and troubles each time.
 const SEED: u64 = 2026;
 
-/// How often the journal is looked at: several times between two ticks, so that the age of a sample is never far off.
-const LOOK: Duration = Duration::from_millis(250);
-
-/// Records and bytes taken from the journal at one look: some minutes of this fleet.
-const RECORDS_MAX: usize = 5_000;
-const RECORD_BYTES_MAX: usize = 16 << 20;
-
-/// Folders that are tried before giving up: names of demonstrations that ended badly may still be there.
-const FOLDERS_MAX: u32 = 100;
-
 /// Why a demonstration could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error(
-        "cannot make a folder for the demonstration in {path:?}: {source}; set TMPDIR to one that can be written"
-    )]
-    Folder { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Folder(#[from] FolderError),
     #[error("{0}")]
     Fleet(#[from] simulator::Error),
     /// The URL, or a credential beside it.
@@ -64,11 +50,9 @@ pub struct Demo {
     _folder: Folder,
 }
 
-/// What a look at the journal brought.
+/// What a demonstration did so far.
 #[derive(Debug)]
-pub struct Update {
-    /// Samples since the look before, oldest first.
-    pub samples: Vec<Sample>,
+pub struct Progress {
     /// Time since the start.
     pub running_for: Duration,
     /// Records that were ever appended.
@@ -93,12 +77,12 @@ impl Demo {
     ) -> Result<Self, Error> {
         let started = Instant::now();
         let sink = elasticsearch.map(|url| sink(url, env)).transpose()?;
-        let folder = Folder::make(&std::env::temp_dir())?;
+        let folder = Folder::make(&std::env::temp_dir(), "demo")?;
         let settings = FleetSettings::demonstration(SEED, folder.path.clone());
         let fleet = Fleet::start(settings).await?;
         let file = folder.path.join("mirrorlag.yaml");
         let text = configuration(&fleet, &folder.path, sink.as_deref());
-        fs::write(&file, text).map_err(|source| Error::Folder {
+        fs::write(&file, text).map_err(|source| FolderError {
             path: file.clone(),
             source,
         })?;
@@ -128,20 +112,18 @@ impl Demo {
         )
     }
 
-    /// Tells `show` what the journal got, until `stop` or until `show` breaks.
-    pub async fn watch(
-        &self,
-        stop: &CancellationToken,
-        mut show: impl FnMut(Update) -> ControlFlow<()>,
-    ) {
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut after = 0;
-        while stop.run_until_cancelled(looks.tick()).await.is_some() {
-            let update = self.look(&mut after).await;
-            if show(update).is_break() {
-                return;
-            }
+    /// What it collects, as it comes.
+    pub fn follow(&self) -> mpsc::Receiver<Update> {
+        watch::follow_own(self.journal.clone())
+    }
+
+    /// What it did so far.
+    pub async fn progress(&self) -> Progress {
+        Progress {
+            running_for: self.started.elapsed(),
+            records: *self.journal.head().borrow(),
+            journal_bytes: self.journal.size().await.ok().map(|size| size.bytes),
+            sinks: self.statuses.iter().map(|s| s.to_string()).collect(),
         }
     }
 
@@ -153,22 +135,6 @@ impl Demo {
         }
         drop(self.journal);
         self.fleet.stop().await;
-    }
-
-    async fn look(&self, after: &mut Position) -> Update {
-        let records = self.journal.read(*after, RECORDS_MAX, RECORD_BYTES_MAX);
-        // A journal that cannot be read now is read at the next look; the pipeline says in the log what is wrong.
-        let records: Vec<journal::Record> = records.await.unwrap_or_default();
-        let parse = |record: &journal::Record| serde_json::from_slice(&record.body).ok();
-        let samples = records.iter().filter_map(parse).collect();
-        *after = records.last().map_or(*after, |record| record.position);
-        Update {
-            samples,
-            running_for: self.started.elapsed(),
-            records: *after,
-            journal_bytes: self.journal.size().await.ok().map(|size| size.bytes),
-            sinks: self.statuses.iter().map(|s| s.to_string()).collect(),
-        }
     }
 }
 
@@ -269,38 +235,6 @@ fn quoted(text: &str) -> String {
 
 fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
-}
-
-/// A folder of its own, readable by its owner only, removed with all that is in it.
-struct Folder {
-    path: PathBuf,
-}
-
-impl Folder {
-    fn make(parent: &Path) -> Result<Self, Error> {
-        let mut number = 0;
-        loop {
-            let name = format!("mirrorlag-demo-{}-{number}", std::process::id());
-            let path = parent.join(name);
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path }),
-                Err(error)
-                    if error.kind() == io::ErrorKind::AlreadyExists && number < FOLDERS_MAX =>
-                {
-                    number += 1;
-                }
-                Err(source) => return Err(Error::Folder { path, source }),
-            }
-        }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the folder of the demonstration");
-        }
-    }
 }
 
 #[cfg(test)]

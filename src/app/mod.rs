@@ -10,8 +10,11 @@ pub mod moves;
 pub mod notes;
 mod pipeline;
 mod reload;
+pub mod setup;
 pub mod status;
 mod summary;
+mod temporary;
+pub mod watch;
 
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;

@@ -115,7 +115,8 @@ pub fn look(path: &Path, config: Option<&Path>) -> Result<Report, journal::Error
     Ok(judge(path, config, Utc::now(), &snapshot, holder))
 }
 
-fn judge(
+/// Judges what a look at the journal found; `holder` is who has it open for writing.
+pub(super) fn judge(
     path: &Path,
     config: Option<&Path>,
     now: DateTime<Utc>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::demo;
+use super::{demo, setup, watch};
 use crate::telemetry::Format;
 
 /// Lag of Kafka MirrorMaker, read over SSH from the hosts where it runs, indexed into Elasticsearch
@@ -86,6 +86,15 @@ pub enum Command {
     )]
     Once(File),
 
+    /// Make what the servers are to have: index templates, indices, lifecycles, dashboards; one line for each
+    ///
+    /// Run twice, the second changes nothing. What bears the same name and was not made by mirrorlag is neither overwritten nor removed.
+    /// Edits of mirrorlag's own dashboards are replaced; copies of them are not touched.
+    #[command(
+        after_help = "Exit codes: 0 everything is as it should be, 1 something failed, 2 the configuration is wrong."
+    )]
+    Setup(setup::Arguments),
+
     /// Say how a run stands, from its journal alone: sources, sinks, and what is unhealthy
     ///
     /// Works while `run` runs and afterwards, contacts no host and no sink, and needs no secret. Per source: connected since, last
@@ -105,6 +114,16 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+
+    /// Watch a run live, in a full screen: topics, partitions, hosts, sinks
+    ///
+    /// Reads the journal of a running `run`, as status does: no host and no sink is contacted, and no secret is needed. A journal that is not there, or not
+    /// whole, is waited for. With --collect it asks the hosts itself, with their limits, into a temporary journal, delivers nothing, and refuses where a run does
+    /// it already. Keys are in the last line of the screen, all of them behind `?`; NO_COLOR is heeded.
+    #[command(
+        after_help = "Exit codes: 0 ended by a key or a signal, 1 the terminal was lost, 2 the configuration is wrong, 3 could not start (no terminal, or with --collect a run that collects already)."
+    )]
+    Watch(watch::Arguments),
 
     /// List, show, resend or drop dead letters: documents that a sink refused for good
     ///
@@ -154,10 +173,10 @@ pub enum Command {
         dry_run: bool,
     },
 
-    /// Show a simulated fleet, collected by the real pipeline, in a live table
+    /// Show a simulated fleet, collected by the real pipeline, in a live view
     ///
     /// Needs nothing: MirrorMakers behind a real SSH server in this process fall behind and catch up, rebalance, drop their
-    /// connections. In a pipe it prints plain lines.
+    /// connections. The view is that of `watch`. In a pipe it prints plain lines.
     Demo(demo::Arguments),
 
     /// Print the completions for a shell

@@ -7,11 +7,13 @@ mod columns;
 mod demo;
 mod exit;
 mod letters;
-mod live;
 mod moves;
 mod once;
+mod setup;
 mod status;
 mod table;
+mod terminal;
+mod watch;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -38,6 +40,17 @@ pub fn main() -> ExitCode {
         Command::Check(file) => with_config(&file.config, |loaded| {
             with_runtime(|stop| until(stop, check::run(loaded)))
         }),
+        Command::Setup(arguments) => {
+            with_loaded(load_for_setup(&arguments.config), |mut loaded| {
+                // It asks no mirror host.
+                let is_ours = |key: &str| key.starts_with("sinks") || key.starts_with("kibana");
+                loaded
+                    .warnings
+                    .retain(|warning| is_ours(&warning.place.key));
+                warn(&loaded);
+                with_runtime(|stop| until(stop, setup::run(loaded.config, arguments)))
+            })
+        }
         Command::Once(file) => with_config(&file.config, |loaded| {
             warn(&loaded);
             with_runtime(|stop| until(stop, async { written(once::run(loaded.config).await) }))
@@ -45,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Status { place, json } => with_journal(place, |path, config| {
             written(status::run(path, config, *json))
         }),
+        Command::Watch(arguments) => watch(arguments),
         Command::Letters { command } => letters(command),
         Command::Migrate { file, dry_run } => with_config(&file.config, |loaded| {
             with_runtime(|stop| moves::migrate(loaded.config, *dry_run, stop))
@@ -88,12 +102,30 @@ fn letters(command: &Letters) -> Exit {
     }
 }
 
+fn watch(arguments: &watch::Arguments) -> Exit {
+    if !watch::has_terminal() {
+        return Exit::NotStarted;
+    }
+    if arguments.collect {
+        return with_config(&arguments.config, |loaded| {
+            with_runtime(|stop| watch::collect(loaded, stop))
+        });
+    }
+    let place = JournalPlace {
+        config: arguments.config.clone(),
+        journal: arguments.journal.clone(),
+    };
+    with_journal(&place, |path, config| {
+        with_runtime(|stop| watch::run(path, config, stop))
+    })
+}
+
 fn start_log(arguments: &Arguments) {
     let format = arguments.log_format.into();
     match &arguments.command {
         Command::Run(_) => telemetry::start(arguments.verbose, format),
         // A log line in a drawn screen destroys it.
-        Command::Demo(_) if demo::is_drawn_over_by_logs() => {}
+        Command::Demo(_) | Command::Watch(_) if demo::is_drawn_over_by_logs() => {}
         // What these commands find, they print themselves.
         _ if arguments.verbose == 0 => {}
         _ => telemetry::start(arguments.verbose, format),
@@ -101,14 +133,26 @@ fn start_log(arguments: &Arguments) {
 }
 
 fn with_config(path: &Path, act: impl FnOnce(Loaded) -> Exit) -> Exit {
-    load(path).map_or_else(|exit| exit, act)
+    with_loaded(load(path), act)
+}
+
+fn with_loaded(loaded: Result<Loaded, Exit>, act: impl FnOnce(Loaded) -> Exit) -> Exit {
+    loaded.map_or_else(|exit| exit, act)
 }
 
 fn load(path: &Path) -> Result<Loaded, Exit> {
-    config::load(path, &|name| std::env::var(name).ok()).map_err(|problems| {
-        complain_lines(&problems.to_string());
-        Exit::Configuration
-    })
+    config::load(path, &|name| std::env::var(name).ok()).map_err(|problems| refused(&problems))
+}
+
+/// With the credentials of Kibana.
+fn load_for_setup(path: &Path) -> Result<Loaded, Exit> {
+    let loaded = config::load_for_setup(path, &|name| std::env::var(name).ok());
+    loaded.map_err(|problems| refused(&problems))
+}
+
+fn refused(problems: &config::Problems) -> Exit {
+    complain_lines(&problems.to_string());
+    Exit::Configuration
 }
 
 /// Acts on the journal that is named, or that the configuration names; then also on that file.

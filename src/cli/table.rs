@@ -1,11 +1,12 @@
-//! In: the latest sample of each topic. Out: the table that `once` prints and `demo` keeps alive.
+//! In: the latest sample of each topic. Out: the table that `once` prints, and `demo` at its end.
 //! Never: asks for a sample, reads a clock, knows whether it prints to a terminal.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::columns::{self, Cell, Column, Mood};
 use crate::kafka::{GroupState, Outcome};
 use crate::sample::Sample;
+pub(super) use crate::watch::age;
 
 /// Least width of a column of names: `oasis-g…` still tells groups apart.
 const NAME_NARROWEST: usize = 8;
@@ -14,7 +15,7 @@ const NAME_NARROWEST: usize = 8;
 const OUTCOME_NARROWEST: usize = 15;
 
 /// Columns of every table of samples.
-pub(super) const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 8] = [
     text("TOPIC", Some(NAME_NARROWEST)),
     text("GROUP", Some(NAME_NARROWEST)),
     text("HOST", Some(NAME_NARROWEST)),
@@ -72,7 +73,7 @@ pub fn render(samples: &[Sample], now: DateTime<Utc>, width: usize, color: bool)
 }
 
 /// Largest total lag first, unknown lag last; equal ones by topic, group and mirror host.
-pub(super) fn sort(samples: &mut [&Sample]) {
+fn sort(samples: &mut [&Sample]) {
     samples.sort_by(|a, b| {
         let lag = b.lag_total().cmp(&a.lag_total());
         lag.then_with(|| {
@@ -82,7 +83,7 @@ pub(super) fn sort(samples: &mut [&Sample]) {
 }
 
 /// The cells of one sample under `COLUMNS`.
-pub(super) fn cells(sample: &Sample, now: DateTime<Utc>) -> [Cell; 8] {
+fn cells(sample: &Sample, now: DateTime<Utc>) -> [Cell; 8] {
     let (outcome, mood) = outcome(sample);
     [
         Cell::plain(&sample.topic),
@@ -97,21 +98,10 @@ pub(super) fn cells(sample: &Sample, now: DateTime<Utc>) -> [Cell; 8] {
 }
 
 /// The line under a topic that says why it has no numbers, not wider than `width`; `None` where there is nothing to say.
-pub(super) fn reason(sample: &Sample, width: usize, color: bool) -> Option<String> {
+fn reason(sample: &Sample, width: usize, color: bool) -> Option<String> {
     let reason = sample.reason.as_deref()?.trim();
     let line = format!("    {}", columns::printable(reason));
     Some(Mood::Dim.paint(&columns::cut(&line, width), color))
-}
-
-/// An age in one unit or two, `0s` for an instant that is still to come.
-pub(super) fn age(age: TimeDelta) -> String {
-    let seconds = age.num_seconds().max(0);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
 }
 
 fn partitions(sample: &Sample) -> String {

@@ -30,6 +30,7 @@ mod hosts;
 mod journal;
 mod jump;
 mod kafka;
+mod kibana;
 mod sinks;
 mod sources;
 mod ssh;
@@ -53,6 +54,8 @@ pub struct Config {
     pub sources: Vec<collector::SourceSettings>,
     pub journal: crate::journal::Settings,
     pub sinks: Sinks,
+    /// Where `setup` makes dashboards; without its credentials but for `load_for_setup`.
+    pub kibana: Option<crate::setup::KibanaSettings>,
 }
 
 /// The sinks that the file names; at least one.
@@ -78,6 +81,7 @@ const TOP_KEYS: &[&str] = &[
     "groups",
     "journal",
     "sinks",
+    "kibana",
 ];
 
 /// Every section of the file and its keys, to say where a misplaced key belongs; the last counts least.
@@ -90,6 +94,7 @@ const SCHEMA: &[(&str, &[&str])] = &[
     ("an entry of groups:", sources::GROUP_KEYS),
     ("sinks.elasticsearch", sinks::ELASTICSEARCH_KEYS),
     ("journal", journal::KEYS),
+    ("kibana", kibana::KEYS),
     ("sinks", sinks::KEYS),
     ("no section, at the left margin", TOP_KEYS),
 ];
@@ -101,8 +106,27 @@ const SCHEMA: &[(&str, &[&str])] = &[
 /// # Errors
 /// The file cannot be read or has problems: all of them.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
+    load_with(path, env, kibana::Secrets::Leave)
+}
+
+/// `load` with the credentials of Kibana, which only `setup` needs.
+///
+/// # Errors
+/// As `load`.
+pub fn load_for_setup(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Problems> {
+    load_with(path, env, kibana::Secrets::Read)
+}
+
+fn load_with(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    secrets: kibana::Secrets,
+) -> Result<Loaded, Problems> {
     let report = problem::Report::new(path);
-    let config = read(path, env, &report);
+    let config = read(path, env, &report, secrets);
     let warnings = report.finish()?;
     match config {
         Ok(config) => Ok(Loaded { config, warnings }),
@@ -140,6 +164,7 @@ fn read(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     report: &problem::Report,
+    secrets: kibana::Secrets,
 ) -> Result<Config, problem::Reported> {
     let root = parse(path, report)?;
     let reader = reader(path, env, report);
@@ -162,12 +187,14 @@ fn read(
     let sources = sources::read(&file, &source_defaults.unwrap_or_default(), &hosts);
     let journal = journal::read(&file);
     let sinks = sinks::read(&file);
+    let kibana = kibana::read(&file, secrets);
     Ok(Config {
         file: path.to_owned(),
         mirror_hosts: hosts.hosts,
         sources,
         journal: journal?,
         sinks: sinks?,
+        kibana: kibana?,
     })
 }
 

@@ -32,7 +32,7 @@ pub(super) const ELASTICSEARCH_KEYS: &[&str] = &[
     "request_timeout",
 ];
 
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
@@ -73,11 +73,10 @@ fn elasticsearch(section: &Section<'_>) -> Result<Settings, Reported> {
     let written = section.local_file("ca_file");
     let ca_file = reader.refine(written, |path| certificates(path).map(|()| path.clone()));
     let accept_any = section.flag("accept_any_certificate");
-    judge_trust(section, &accept_any);
+    judge_trust(section, &accept_any, "Elasticsearch");
     let written = reader.expanded(section.text("proxy"));
     let proxy = reader.refine(written, |text| url(text).map(|_| text.clone()));
-    let request_timeout =
-        section.duration("request_timeout", REQUEST_TIMEOUT_MIN..=REQUEST_TIMEOUT_MAX);
+    let request_timeout = request_timeout(section);
     let credentials = credentials::read(section);
     if let (Ok(urls), Ok(credentials)) = (&urls, &credentials) {
         credentials::warn_if_in_the_clear(reader, urls, credentials);
@@ -133,6 +132,10 @@ fn urls(section: &Section<'_>) -> Written<Vec<At<String>>> {
     }))
 }
 
+pub(super) fn request_timeout(section: &Section<'_>) -> Written<Duration> {
+    section.duration("request_timeout", REQUEST_TIMEOUT_MIN..=REQUEST_TIMEOUT_MAX)
+}
+
 fn mapping(path: &Path) -> Result<String, Fault> {
     let file = path.display();
     let text = read_small(path, MAPPING_BYTES_MAX)?;
@@ -153,7 +156,7 @@ fn mapping(path: &Path) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn certificates(path: &Path) -> Result<(), Fault> {
+pub(super) fn certificates(path: &Path) -> Result<(), Fault> {
     let text = read_small(path, MAPPING_BYTES_MAX)?;
     if text.contains("-----BEGIN CERTIFICATE-----") {
         return Ok(());
@@ -173,7 +176,7 @@ fn read_small(path: &Path, bytes_max: u64) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn judge_trust(section: &Section<'_>, accept_any: &Written<bool>) {
+pub(super) fn judge_trust(section: &Section<'_>, accept_any: &Written<bool>, server: &str) {
     let Some(Ok(At { value: true, place })) = accept_any else {
         return;
     };
@@ -187,7 +190,9 @@ fn judge_trust(section: &Section<'_>, accept_any: &Written<bool>) {
     } else {
         report.warn(
             place,
-            "anyone between here and Elasticsearch can read the credentials and change documents",
+            format!(
+                "anyone between here and {server} can read the credentials and change what is sent"
+            ),
             "name the CA in ca_file instead",
         );
     }

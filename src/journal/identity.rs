@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 use super::error::Cause;
 use super::lock::beside;
@@ -34,6 +35,11 @@ impl Identity {
         })
     }
 
+    /// Whether the journal's name still leads to the file that was opened; of its log, which may come and go, nothing is said.
+    pub(super) fn is_same_file(&self) -> bool {
+        file_id(&self.path).is_ok_and(|found| found == Some(self.file))
+    }
+
     /// `Gone` when another file, or none, has the name by now.
     pub(super) fn check(&self) -> Result<(), Cause> {
         if file_id(&self.path)? != Some(self.file) {
@@ -49,6 +55,31 @@ impl Identity {
             _ => Ok(()),
         }
     }
+}
+
+/// A journal that nobody has open for writing, as it lies on the disk; an equal one is unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rest {
+    file: FileId,
+    bytes: u64,
+    modified: SystemTime,
+}
+
+/// A change so soon after another may leave the file's instant as it is.
+const RESTLESS: Duration = Duration::from_secs(2);
+
+/// How the journal at `path` lies there; `None`: there is none, it has a log beside it, or was changed just now.
+pub fn at_rest(path: &Path) -> Option<Rest> {
+    let found = std::fs::metadata(path).ok()?;
+    let modified = found.modified().ok()?;
+    // An instant in the future, of a clock that was set back, is no proof of anything.
+    let age = modified.elapsed().ok()?;
+    let has_log = beside(path, "-wal").exists();
+    (!has_log && age > RESTLESS).then(|| Rest {
+        file: (found.dev(), found.ino()),
+        bytes: found.len(),
+        modified,
+    })
 }
 
 fn file_id(path: &Path) -> Result<Option<FileId>, Cause> {

@@ -24,6 +24,7 @@ mod view;
 mod writer;
 
 pub use error::{Cause, Error};
+pub use identity::{Rest, at_rest};
 pub use letters::{Letter, StoredLetter, Touch};
 pub use lock::Holder;
 pub use notes::{Note, StoredNote};
@@ -216,6 +217,15 @@ impl Journal {
             .await
     }
 
+    /// All but the records and letters themselves, as of one moment: what a `View` of another process sees.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.query(|connection| view::snapshot(connection, true))
+            .await
+    }
+
     /// Notes, in one transaction, that `reader` has had everything up to `position`, and keeps its dead letters.
     ///
     /// A position never goes back; a letter that is there already is not kept twice.
@@ -328,7 +338,8 @@ impl Journal {
         locked.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self) -> &Path {
+    /// The SQLite file.
+    pub fn path(&self) -> &Path {
         &self.shared.settings.path
     }
 

@@ -39,6 +39,27 @@ pub(super) fn start(connection: &Connection) -> Result<Position, Cause> {
     }
 }
 
+/// The position before the first record appended at `since` or later; the newest where there is none.
+///
+/// Looks at a few records only: instants grow with the positions, but for a clock that was set back, where this is a near miss.
+pub(super) fn before(connection: &Connection, since: DateTime<Utc>) -> Result<Position, Cause> {
+    let mut appended_at = connection.prepare_cached(
+        "SELECT appended_at FROM records WHERE position >= ?1 ORDER BY position LIMIT 1",
+    )?;
+    let (mut low, mut high) = (start(connection)?, head(connection)?);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let found = appended_at
+            .query_row([stored(middle + 1)], |row| instant(row, 0))
+            .optional()?;
+        match found {
+            Some(at) if at < since => low = middle + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
 pub(super) fn oldest(connection: &Connection) -> Result<Option<Position>, Cause> {
     Ok(connection
         .prepare_cached("SELECT position FROM records ORDER BY position LIMIT 1")?

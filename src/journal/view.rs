@@ -11,11 +11,12 @@ use rusqlite::Connection;
 use rustix::fs::{Access, access};
 
 use super::error::{Cause, Error};
+use super::identity::Identity;
 use super::letters::{self, StoredLetter, Touch};
 use super::lock::{self, Holder};
 use super::notes::{self, StoredNote};
 use super::tables::{self, Reader};
-use super::{Position, Size, schema};
+use super::{Position, Record, Size, schema};
 
 /// A journal as another process than the one that writes it sees it.
 ///
@@ -25,6 +26,9 @@ pub struct View {
     path: PathBuf,
     connection: Connection,
     has_notes: bool,
+    identity: Identity,
+    /// Whether changes of the file are not seen, because this user may neither write it nor make a file beside it.
+    is_fixed: bool,
 }
 
 /// The journal at one moment.
@@ -50,11 +54,14 @@ impl View {
         schema::check_header(&file).map_err(at)?;
         // As in `schema`: a descriptor closed later would take SQLite's locks with it.
         drop(file);
-        let connection = connect(path).map_err(at)?;
+        let identity = Identity::of(path).map_err(at)?;
+        let (connection, is_fixed) = connect(path).map_err(at)?;
         let version = schema::check_version(&connection).map_err(at)?;
         Ok(View {
             path: path.to_owned(),
             connection,
+            identity,
+            is_fixed,
             has_notes: version >= schema::NOTES_SINCE,
         })
     }
@@ -72,20 +79,33 @@ impl View {
     /// # Errors
     /// The file cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
-        self.read(|connection| {
-            // One transaction: position and head must be of one moment, or a reader seems to be behind that is not.
-            let moment = connection.unchecked_transaction()?;
-            let snapshot = Snapshot {
-                size: tables::size(&moment)?,
-                head: tables::head(&moment)?,
-                readers: tables::readers(&moment)?,
-                notes: match self.has_notes {
-                    true => notes::all(&moment)?,
-                    false => Vec::new(),
-                },
-            };
-            Ok(snapshot)
-        })
+        self.read(|connection| snapshot(connection, self.has_notes))
+    }
+
+    /// Whether the path still leads to the file that this looks into, and its changes are seen; otherwise open it anew, after this was dropped.
+    pub fn is_current(&self) -> bool {
+        !self.is_fixed && self.identity.is_same_file()
+    }
+
+    /// Records after position `after`, as `Journal::read` gives them.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn records(
+        &self,
+        after: Position,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Record>, Error> {
+        self.read(|connection| tables::read(connection, after, records_max, bytes_max))
+    }
+
+    /// The position before the first record appended at `since` or later; the newest where there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn position_before(&self, since: DateTime<Utc>) -> Result<Position, Error> {
+        self.read(|connection| tables::before(connection, since))
     }
 
     /// The oldest record behind a position; `None`: there is none.
@@ -158,18 +178,35 @@ impl View {
     }
 }
 
+/// All but the records and letters themselves, as of one moment.
+pub(super) fn snapshot(connection: &Connection, has_notes: bool) -> Result<Snapshot, Cause> {
+    // One transaction: position and head must be of one moment, or a reader seems to be behind that is not.
+    let moment = connection.unchecked_transaction()?;
+    Ok(Snapshot {
+        size: tables::size(&moment)?,
+        head: tables::head(&moment)?,
+        readers: tables::readers(&moment)?,
+        notes: match has_notes {
+            true => notes::all(&moment)?,
+            false => Vec::new(),
+        },
+    })
+}
+
+/// A connection, and whether it does not see what changes from now on.
+///
 /// Whoever may write the file opens it for writing: the last of them folds the write-ahead log into it and removes the files beside
 /// it, and where root makes those, SQLite gives them to the owner of the journal. Whoever may only read must make no file.
-fn connect(path: &Path) -> Result<Connection, Cause> {
+fn connect(path: &Path) -> Result<(Connection, bool), Cause> {
     if access(path, Access::READ_OK | Access::WRITE_OK).is_ok() {
-        return schema::open_for_changes(path);
+        return Ok((schema::open_for_changes(path)?, false));
     }
     let log = schema::log_bytes(path);
     if log > 0 && schema::has_index(path) {
-        return schema::open_for_reading(path);
+        return Ok((schema::open_for_reading(path)?, false));
     }
     if log == 0 {
-        return open_unchanging(path);
+        return Ok((open_unchanging(path)?, true));
     }
     Err(Cause::NotReadable(io::Error::new(
         io::ErrorKind::PermissionDenied,

@@ -28,19 +28,27 @@ pub fn alerts(description: &Description) -> Vec<Alert> {
     let minutes = description.minutes.max(1);
     let limit = description.lag_limit;
     let grouped =
-        |fields: [&str; 2]| json!({"groupBy": "top", "termField": fields, "termSize": GROUPS_MAX});
-    let per_topic = || grouped(["topic", "mirror_host"]);
+        |fields: &[&str]| json!({"groupBy": "top", "termField": fields, "termSize": GROUPS_MAX});
+    let per_topic = || grouped(&["topic", "mirror_host"]);
     let all = json!({"groupBy": "all"});
-    let has_lag = json!({"exists": {"field": "lag_total"}});
+    let (of_what, field, groups) = match description.every_round() {
+        Documents::Topics => ("topic", "lag_total", per_topic()),
+        // The smallest lag of a topic's partitions says nothing of the topic.
+        Documents::Partitions => (
+            "partition",
+            "lag",
+            grouped(&["topic", "mirror_host", "partition"]),
+        ),
+    };
     let mut alerts = vec![
         alert(
             description,
             "lag",
-            &format!("lag of a topic over {limit} records for {minutes} minutes"),
-            has_lag,
+            &format!("lag of a {of_what} over {limit} records for {minutes} minutes"),
+            json!({"exists": {"field": field}}),
             // The smallest lag of the window: a sawtooth that comes down between two commits is no alarm.
-            &json!({"aggType": "min", "aggField": "lag_total", "thresholdComparator": ">", "threshold": [limit]}),
-            &per_topic(),
+            &json!({"aggType": "min", "aggField": field, "thresholdComparator": ">", "threshold": [limit]}),
+            &groups,
         ),
         alert(
             description,
@@ -56,9 +64,9 @@ pub fn alerts(description: &Description) -> Vec<Alert> {
             &format!(
                 "a group without active members more than {ROUNDS_MAX} times in {minutes} minutes"
             ),
-            query(&Filter::is("group_state", "empty")),
+            once_per_round(description, &Filter::is("group_state", "empty")),
             &more_than_rounds(),
-            &grouped(["group", "mirror_host"]),
+            &grouped(&["group", "mirror_host"]),
         ),
         alert(
             description,
@@ -69,20 +77,26 @@ pub fn alerts(description: &Description) -> Vec<Alert> {
             &all,
         ),
     ];
-    // A rule that groups by topic sees the topics that are there: that one is missing takes a rule which knows its name.
-    for topic in &description.topics {
-        let is_topic = query(&Filter::is("topic", topic));
-        let title = format!("no document of {topic} for {minutes} minutes");
-        alerts.push(alert(
-            description,
-            &format!("silence-{topic}"),
-            &title,
-            is_topic,
-            &none(),
-            &all,
-        ));
-    }
+    alerts.extend(
+        description
+            .topics
+            .iter()
+            .map(|topic| silence(description, topic)),
+    );
     alerts
+}
+
+/// A rule that groups by topic sees the topics that are there: that one is missing takes a rule which knows its name.
+fn silence(description: &Description, topic: &str) -> Alert {
+    let minutes = description.minutes.max(1);
+    alert(
+        description,
+        &format!("silence-{topic}"),
+        &format!("no document of {topic} for {minutes} minutes"),
+        query(&Filter::is("topic", topic)),
+        &none(),
+        &json!({"groupBy": "all"}),
+    )
 }
 
 fn more_than_rounds() -> Value {
@@ -91,6 +105,16 @@ fn more_than_rounds() -> Value {
 
 fn none() -> Value {
     json!({"aggType": "count", "thresholdComparator": "<", "threshold": [1]})
+}
+
+/// A round with numbers leaves a document per partition; the first partition, which every topic has, stands for all.
+fn once_per_round(description: &Description, filter: &Filter) -> Value {
+    match description.every_round() {
+        Documents::Topics => query(filter),
+        Documents::Partitions => {
+            json!({"bool": {"filter": [query(filter), {"term": {"partition": 0}}]}})
+        }
+    }
 }
 
 fn query(filter: &Filter) -> Value {
@@ -108,7 +132,7 @@ fn alert(
     condition: &Value,
     groups: &Value,
 ) -> Alert {
-    let pattern = description.index_pattern(Documents::Topics);
+    let pattern = description.index_pattern(description.every_round());
     let indices: Vec<&str> = pattern.split(',').collect();
     let mut params = json!({
         "searchType": "esQuery",
@@ -128,7 +152,7 @@ fn alert(
     }
     Alert {
         name: name.to_owned(),
-        id: uuid(name),
+        id: uuid(name, description.space.as_deref()),
         body: json!({
             "name": format!("mirrorlag: {title}"),
             "tags": ["mirrorlag"],
@@ -142,9 +166,13 @@ fn alert(
     }
 }
 
-/// Kibana wants a UUID of version 4; this one is made of the name.
-fn uuid(name: &str) -> String {
-    let digest = Sha256::digest(format!("mirrorlag alert {name}"));
+/// Kibana wants a UUID of version 4, unique over all spaces; this one is made of the name and the space.
+fn uuid(name: &str, space: Option<&str>) -> String {
+    let digest = match space {
+        None => Sha256::digest(format!("mirrorlag alert {name}")),
+        // A topic cannot have a blank in its name, so that no other rule has this text.
+        Some(space) => Sha256::digest(format!("mirrorlag alert {name} of {space}")),
+    };
     let mut hex: String = digest
         .iter()
         .take(16)

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::panel::{Chart, Content, Documents, Panel};
+use super::panel::{Chart, Content, Panel};
 use super::{CORE_MIGRATION_VERSION, Description, data_view, lens, vega};
 
 /// Dashboards changed their shape in 8.9 for the last time before versions of their own began (`10.x`).
@@ -67,7 +67,7 @@ impl Dashboard {
                 "controlGroupInput": self.control_group(),
                 "kibanaSavedObjectMeta": {"searchSourceJSON": source.to_string()},
             },
-            "references": self.references(),
+            "references": self.references(description),
         })
     }
 
@@ -95,7 +95,7 @@ impl Dashboard {
         })
     }
 
-    fn references(&self) -> Vec<Value> {
+    fn references(&self, description: &Description) -> Vec<Value> {
         let mut references = Vec::new();
         let mut refer = |kind: &str, id: &str, name: String| {
             references.push(json!({"type": kind, "id": id, "name": name}));
@@ -123,7 +123,11 @@ impl Dashboard {
         }
         for control in &self.controls {
             let name = format!("controlGroup_{}:optionsListDataView", control.field);
-            refer("index-pattern", data_view::id(Documents::Topics), name);
+            refer(
+                "index-pattern",
+                data_view::id(description.every_round()),
+                name,
+            );
         }
         references
     }

@@ -18,12 +18,13 @@ pub(super) fn id(documents: Documents) -> &'static str {
 }
 
 pub(super) fn data_views(description: &Description) -> Vec<Value> {
-    let mut data_views = vec![data_view(description, Documents::Topics, "mirrorlag")];
-    if description.layout == Layout::Both {
-        let name = "mirrorlag partitions";
-        data_views.push(data_view(description, Documents::Partitions, name));
+    let topics = || data_view(description, Documents::Topics, "mirrorlag");
+    let partitions = || data_view(description, Documents::Partitions, "mirrorlag partitions");
+    match description.layout {
+        Layout::Wide => vec![topics()],
+        Layout::Both => vec![topics(), partitions()],
+        Layout::Partitions => vec![partitions()],
     }
-    data_views
 }
 
 fn data_view(description: &Description, documents: Documents, name: &str) -> Value {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Description;
-use super::panel::Filter;
+use super::panel::{Documents, Filter};
 
 /// The uid that the operator gives the data source, or writes here.
 const DATA_SOURCE: &str = "mirrorlag-elasticsearch";
@@ -23,20 +23,25 @@ pub fn grafana_alerts(description: &Description) -> String {
         description,
         minutes,
     };
+    let (of_what, field, groups): (_, _, &[&str]) = match description.every_round() {
+        Documents::Topics => ("topic", "lag_total", &["topic", "mirror_host"]),
+        Documents::Partitions => ("partition", "lag", &["topic", "mirror_host", "partition"]),
+    };
+    let per_topic: &[&str] = &["topic", "mirror_host"];
     let rules = [
         rule.json(
             "mirrorlag-lag",
-            &format!("Lag of a topic over {limit} records for {minutes} minutes"),
-            "lag_total:*",
+            &format!("Lag of a {of_what} over {limit} records for {minutes} minutes"),
+            (&format!("{field}:*"), groups),
             // The smallest of the window: a sawtooth that comes down between two commits is no alarm.
-            &json!({"id": "1", "type": "min", "field": "lag_total"}),
+            &json!({"id": "1", "type": "min", "field": field}),
             limit,
             "OK",
         ),
         rule.json(
             "mirrorlag-outcome",
             &format!("A topic without numbers for {minutes} minutes"),
-            &Filter::without_numbers().lucene(),
+            (&Filter::without_numbers().lucene(), per_topic),
             &json!({"id": "1", "type": "count"}),
             0,
             "OK",
@@ -44,7 +49,7 @@ pub fn grafana_alerts(description: &Description) -> String {
         rule.json(
             "mirrorlag-nobody-mirrors",
             &format!("A group without active members for {minutes} minutes"),
-            &Filter::is("group_state", "empty").lucene(),
+            (&Filter::is("group_state", "empty").lucene(), per_topic),
             &json!({"id": "1", "type": "count"}),
             0,
             "OK",
@@ -66,12 +71,12 @@ struct Rule<'a> {
 }
 
 impl Rule<'_> {
-    /// Fires per topic and host when the number stays above the limit.
+    /// Fires per group of the query's documents, such as a topic of a host, when the number stays above the limit.
     fn json(
         &self,
         uid: &str,
         title: &str,
-        query: &str,
+        (query, groups): (&str, &[&str]),
         metric: &Value,
         above: u64,
         no_data: &str,
@@ -80,11 +85,13 @@ impl Rule<'_> {
             json!({"id": id, "type": "terms", "field": field,
                 "settings": {"size": "0", "min_doc_count": "1", "orderBy": "_term", "order": "asc"}})
         };
-        let buckets = json!([
-            terms("2", "topic"),
-            terms("3", "mirror_host"),
-            self.by_time("4")
-        ]);
+        let ids = 2..;
+        let mut buckets: Vec<Value> = ids
+            .zip(groups)
+            .map(|(id, field)| terms(&id.to_string(), field))
+            .collect();
+        buckets.push(self.by_time(&(groups.len() + 2).to_string()));
+        let buckets = Value::from(buckets);
         let reducer = if metric["type"] == "min" {
             "min"
         } else {

@@ -17,6 +17,7 @@ mod grafana_targets;
 mod lens;
 pub mod panel;
 mod searches;
+mod space;
 mod vega;
 
 use serde_json::Value;
@@ -36,7 +37,9 @@ const CORE_MIGRATION_VERSION: &str = "8.8.0";
 pub enum Layout {
     /// One document per topic and tick, with `p0`..`pN`.
     Wide,
-    /// Beside it one document per partition, with offsets, for more partitions than fields.
+    /// One document per partition and tick, with offsets, and one for a round that brought no numbers.
+    Partitions,
+    /// Both kinds: totals from the first, partitions beyond any number of fields from the second.
     Both,
 }
 
@@ -45,10 +48,10 @@ pub enum Layout {
 pub struct Description {
     /// `index` of the configuration; `%` begins the date of a name that has one.
     pub index: String,
-    /// The index of the documents per partition; used by `Layout::Both` only.
+    /// The index of the documents per partition; not used by `Layout::Wide`.
     pub partitions_index: String,
     pub time_field: String,
-    /// How many `p<N>` the topic dashboard draws; with `Layout::Both` it draws whatever is there.
+    /// How many `p<N>` the topic dashboard draws; where there are documents per partition it draws whatever is there.
     pub partitions: u16,
     pub layout: Layout,
     /// Records from which on a lag is coloured as one to look at, and an alert is raised.
@@ -57,6 +60,8 @@ pub struct Description {
     pub minutes: u16,
     /// Topics that get a rule of their own for silence: a grouped rule cannot see a group that is not there.
     pub topics: Vec<String>,
+    /// Id of the space of Kibana, which is part of every id there; `None`: the default one.
+    pub space: Option<String>,
 }
 
 impl Default for Description {
@@ -71,11 +76,20 @@ impl Default for Description {
             lag_limit: 10_000,
             minutes: 5,
             topics: Vec::new(),
+            space: None,
         }
     }
 }
 
 impl Description {
+    /// Which documents there are for every round, whatever it brought.
+    pub fn every_round(&self) -> panel::Documents {
+        match self.layout {
+            Layout::Wide | Layout::Both => panel::Documents::Topics,
+            Layout::Partitions => panel::Documents::Partitions,
+        }
+    }
+
     /// The index of a source of documents and its dated successors, but not what merely begins alike (`consumer_lag_old`).
     pub fn index_pattern(&self, documents: panel::Documents) -> String {
         let name = match documents {
@@ -110,7 +124,13 @@ pub fn objects(description: &Description) -> Vec<Value> {
             .iter()
             .map(|dashboard| dashboard.saved_object(description)),
     );
-    objects
+    match &description.space {
+        None => objects,
+        Some(space) => objects
+            .into_iter()
+            .map(|object| space::in_space(object, space))
+            .collect(),
+    }
 }
 
 /// `objects` as Kibana imports them: one object per line.

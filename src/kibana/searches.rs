@@ -26,10 +26,12 @@ struct Search<'a> {
 }
 
 pub(super) fn searches(description: &Description) -> Vec<Value> {
-    let mut searches = vec![every_document(description), without_numbers()];
-    if description.layout == Layout::Both {
-        searches.push(partitions());
-    }
+    let without_numbers = without_numbers(description.every_round());
+    let searches = match description.layout {
+        Layout::Wide => vec![every_document(description), without_numbers],
+        Layout::Both => vec![every_document(description), without_numbers, partitions()],
+        Layout::Partitions => vec![without_numbers, partitions()],
+    };
     let objects = searches.iter();
     objects
         .map(|search| search.saved_object(&description.time_field))
@@ -50,12 +52,12 @@ fn every_document(description: &Description) -> Search<'static> {
     }
 }
 
-fn without_numbers() -> Search<'static> {
+fn without_numbers(documents: Documents) -> Search<'static> {
     Search {
         id: WITHOUT_NUMBERS,
         title: "rounds without numbers",
         about: "Rounds that brought no numbers, newest first, with the reason.",
-        documents: Documents::Topics,
+        documents,
         columns: owned(&[
             "topic",
             "group",

@@ -103,6 +103,53 @@ async fn a_closed_journal_is_looked_into_and_stays_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_view_reads_records_from_a_position_and_from_an_instant() {
+    let place = Place::new();
+    write_schema_1(&place);
+    let connection = Connection::open(place.path()).unwrap();
+    // The first are gone by retention; a clock that was set back is behind the newest.
+    let more = "INSERT INTO records (appended_at, body) VALUES ('2026-11-20T10:00:02.000Z', '3'), ('2026-11-20T10:00:09.000Z', '4'),
+                  ('2026-11-20T10:00:09.000Z', '5'); DELETE FROM records WHERE position = 1;";
+    connection.execute_batch(more).unwrap();
+    connection.close().unwrap();
+    let view = View::open(&place.path()).unwrap();
+    let positions = |after, records_max, bytes_max| -> Vec<u64> {
+        let records = view.records(after, records_max, bytes_max).unwrap();
+        records.iter().map(|record| record.position).collect()
+    };
+    assert_eq!(positions(0, 10, 1000), [2, 3, 4, 5]);
+    assert_eq!(positions(2, 2, 1000), [3, 4]);
+    assert_eq!(positions(2, 10, 1), [3]);
+    assert_eq!(positions(5, 10, 1000), [0; 0]);
+    for (since, before) in [
+        ("2026-11-20T09:00:00Z", 1),
+        ("2026-11-20T10:00:01Z", 1),
+        ("2026-11-20T10:00:02Z", 2),
+        ("2026-11-20T10:00:03Z", 3),
+        ("2026-11-20T10:00:09Z", 3),
+        ("2026-11-20T10:00:10Z", 5),
+    ] {
+        let since = since.parse().unwrap();
+        assert_eq!(view.position_before(since).unwrap(), before, "{since}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_knows_when_its_path_leads_to_another_file() {
+    let place = Place::new();
+    with_letters(&place, 1).await;
+    let view = View::open(&place.path()).unwrap();
+    assert!(view.is_current());
+    let aside = place.path().with_file_name("aside.db");
+    fs::rename(place.path(), &aside).unwrap();
+    assert!(!view.is_current());
+    fs::write(place.path(), "shopping list").unwrap();
+    assert!(!view.is_current());
+    fs::rename(&aside, place.path()).unwrap();
+    assert!(view.is_current());
+}
+
+#[tokio::test]
 async fn what_root_looks_into_still_belongs_to_its_owner_alone() {
     if !rustix::process::geteuid().is_root() {
         // Only root can look into another user's file.

@@ -36,5 +36,6 @@ mod prune;
 mod reload;
 mod secrets;
 mod server_faults_ssh;
+mod setup;
 mod ssh_faults;
 mod versions;

@@ -17,7 +17,7 @@ fn load(folder: &Folder, text: &str) -> Result<config::Loaded, Error> {
 
 #[tokio::test]
 async fn the_configuration_of_the_demonstration_covers_every_topic_in_every_shape() {
-    let folder = Folder::make(&std::env::temp_dir()).unwrap();
+    let folder = Folder::make(&std::env::temp_dir(), "demo").unwrap();
     let fleet = fleet(&folder).await;
     let text = configuration(&fleet, &folder.path, None);
     let config = load(&folder, &text).unwrap().config;
@@ -41,7 +41,7 @@ async fn the_configuration_of_the_demonstration_covers_every_topic_in_every_shap
 
 #[tokio::test]
 async fn an_elasticsearch_gets_its_credentials_from_the_environment() {
-    let folder = Folder::make(&std::env::temp_dir()).unwrap();
+    let folder = Folder::make(&std::env::temp_dir(), "demo").unwrap();
     let fleet = fleet(&folder).await;
     let env = |name: &str| (name == "ES_PASSWORD").then(|| "secret".to_owned());
     let sink = sink("http://127.0.0.1:9200", &env).unwrap();
@@ -76,7 +76,7 @@ async fn a_wrong_url_is_said_of_the_argument_and_not_of_a_file_that_nobody_wrote
 #[test]
 fn the_folder_is_its_owners_alone_and_goes_with_the_demonstration() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = Folder::make(&std::env::temp_dir()).unwrap();
+    let folder = Folder::make(&std::env::temp_dir(), "demo").unwrap();
     let path = folder.path.clone();
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);

@@ -3,19 +3,27 @@
 
 mod mirrormaker;
 mod overview;
+mod partitions;
 mod topic;
 
-use super::Description;
 use super::dashboard::{Control, Dashboard};
 use super::panel::{Chart, Content, Filter, Meaning, Measure, Panel, Place, Shape, Split};
+use super::{Description, Layout};
 
 /// Every dashboard, in the order in which an operator opens them.
 pub fn dashboards(description: &Description) -> Vec<Dashboard> {
-    vec![
+    let dashboards = vec![
         overview::overview(description),
         topic::topic(description),
         mirrormaker::mirrormaker(),
-    ]
+    ];
+    match description.layout {
+        Layout::Wide | Layout::Both => dashboards,
+        Layout::Partitions => dashboards
+            .into_iter()
+            .map(partitions::of_partitions)
+            .collect(),
+    }
 }
 
 /// Outcomes and what each means; the words are those of the documents.

@@ -13,7 +13,7 @@ pub(super) fn topic(description: &Description) -> Dashboard {
     panels.extend(numbers(description));
     match description.layout {
         Layout::Wide => panels.extend(partition_fields(description)),
-        Layout::Both => panels.extend(partition_documents(description)),
+        Layout::Both | Layout::Partitions => panels.extend(partition_documents(description)),
     }
     panels.extend(over_time());
     panels.push(Panel {
@@ -23,7 +23,7 @@ pub(super) fn topic(description: &Description) -> Dashboard {
         place: at((0, 63, 48, 18)),
         content: Content::Search(match description.layout {
             Layout::Wide => searches::DOCUMENTS,
-            Layout::Both => searches::PARTITIONS,
+            Layout::Both | Layout::Partitions => searches::PARTITIONS,
         }),
     });
     Dashboard {
@@ -155,7 +155,9 @@ fn partition_panels(
             "partitions 0 to {}",
             description.partitions.saturating_sub(1)
         ),
-        Layout::Both => "every partition, those with the largest lag first".to_owned(),
+        Layout::Both | Layout::Partitions => {
+            "every partition, those with the largest lag first".to_owned()
+        }
     };
     let about_lines = format!(
         "The largest lag of each partition in the bucket, for {drawn}. A gap: the number was not known. Negative: the committed offset is ahead of the log."
