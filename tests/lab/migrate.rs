@@ -199,17 +199,17 @@ fn is_all_of_it(name: &str, version: &str, port: &str) {
 }
 
 #[test]
-fn on_7_17_every_document_is_moved_once_whatever_line_it_is_killed_after() {
+fn elasticsearch_7_17_has_every_document_once_whatever_line_it_is_killed_after() {
     is_all_of_it("moves-seven", "7.17.28", "ELASTICSEARCH_7_MIGRATE");
 }
 
 #[test]
-fn on_9_2_every_document_is_moved_once_whatever_line_it_is_killed_after() {
+fn elasticsearch_9_2_has_every_document_once_whatever_line_it_is_killed_after() {
     is_all_of_it("moves-nine", "9.2.0", "ELASTICSEARCH_9_MIGRATE");
 }
 
 #[test]
-fn on_8_17_every_document_is_moved_once_whatever_line_it_is_killed_after() {
+fn elasticsearch_8_17_has_every_document_once_whatever_line_it_is_killed_after() {
     let sshd = Sshd::start("moves-eight");
     moves_whole(&Elasticsearch::main(), &sshd);
     moves_once_when_killed_after_each_line(&Elasticsearch::main(), &sshd);

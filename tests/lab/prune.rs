@@ -113,7 +113,7 @@ fn prunes(server: &Elasticsearch, name: &str) {
 }
 
 #[test]
-fn on_7_17_older_documents_and_indices_go_and_all_others_stay() {
+fn elasticsearch_7_17_loses_older_documents_and_indices_and_no_others() {
     let port = lab::port("ELASTICSEARCH_7_PRUNE");
     prunes(
         &Elasticsearch::own("prune-seven", "7.17.28", port),
@@ -122,12 +122,12 @@ fn on_7_17_older_documents_and_indices_go_and_all_others_stay() {
 }
 
 #[test]
-fn on_8_17_older_documents_and_indices_go_and_all_others_stay() {
+fn elasticsearch_8_17_loses_older_documents_and_indices_and_no_others() {
     prunes(&Elasticsearch::main(), "prune-eight");
 }
 
 #[test]
-fn on_9_2_older_documents_and_indices_go_and_all_others_stay() {
+fn elasticsearch_9_2_loses_older_documents_and_indices_and_no_others() {
     let port = lab::port("ELASTICSEARCH_9_PRUNE");
     prunes(
         &Elasticsearch::own("prune-nine", "9.2.0", port),
