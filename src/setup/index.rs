@@ -18,6 +18,8 @@ pub(super) struct Index {
     pub body: Value,
     /// What its mapping is worth to the documents that it is for.
     pub judge_mapping: fn(&Value) -> Verdict,
+    /// How much room its fields leave; `None` where documents bring no new ones.
+    pub judge_fields: Option<fn(&Value) -> Verdict>,
 }
 
 impl Index {
@@ -42,6 +44,13 @@ impl Index {
         missing
             .map(|(field, property)| (field.clone(), property.clone()))
             .collect()
+    }
+
+    fn room(&self, answer: &Value) -> Found {
+        match self.judge_fields.map(|judge| judge(answer)) {
+            Some(Verdict::Warned { what, mend }) => Found::Kept(format!("{what}; {mend}")),
+            _ => Found::Same,
+        }
     }
 
     fn change(&self, index: &str, fields: Map<String, Value>) -> Found {
@@ -93,7 +102,7 @@ impl Thing for Index {
         };
         let mappings = index.get("mappings").unwrap_or(&Value::Null);
         match self.missing_fields(mappings) {
-            fields if fields.is_empty() => Found::Same,
+            fields if fields.is_empty() => self.room(&answer.body),
             fields => self.change(name, fields),
         }
     }
@@ -121,7 +130,31 @@ mod tests {
             body: json!({"mappings": {"properties": {
                 "topic": {"type": "keyword"}, "cluster": {"type": "keyword"}, "p0": {"type": "long"}}}}),
             judge_mapping: crate::sinks::elasticsearch::judge_mapping,
+            judge_fields: Some(crate::sinks::elasticsearch::judge_fields),
         }
+    }
+
+    #[test]
+    fn an_index_that_has_hardly_room_for_more_partitions_is_left_with_the_mend() {
+        let mut properties = json!({"topic": {"type": "keyword"}, "cluster": {"type": "keyword"}});
+        for partition in 0..900 {
+            properties[format!("p{partition}")] = json!({"type": "long"});
+        }
+        let with = |settings: Value| {
+            let index = json!({"mappings": {"properties": properties}, "settings": settings});
+            index_of(index)
+        };
+        let Found::Kept(why) = with(json!({})) else {
+            panic!("902 of 1000 fields");
+        };
+        assert!(why.contains("902 of 1000 fields are mapped"), "{why}");
+        assert!(why.contains("layout: partitions"), "{why}");
+        let raised = json!({"index": {"mapping": {"total_fields": {"limit": "5000"}}}});
+        assert_eq!(with(raised), Found::Same);
+    }
+
+    fn index_of(there: Value) -> Found {
+        index().judge(&Answer::ok(json!({"consumer_lag": there})))
     }
 
     #[test]

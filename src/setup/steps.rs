@@ -14,7 +14,9 @@ use super::saved_object::SavedObject;
 use super::thing::{Line, Outcome, Thing};
 use crate::finding::Verdict;
 use crate::kibana::{self, Description};
-use crate::sinks::elasticsearch::{IndexName, Settings, judge_mapping, judge_partitions_mapping};
+use crate::sinks::elasticsearch::{
+    IndexName, Settings, judge_fields, judge_mapping, judge_partitions_mapping,
+};
 
 /// A thing to make, or a line that says why there is none.
 pub(super) enum Step {
@@ -37,6 +39,7 @@ pub(super) struct Documents<'a> {
     pub name: &'a IndexName,
     pub index: Value,
     pub judge_mapping: fn(&Value) -> Verdict,
+    pub judge_fields: Option<fn(&Value) -> Verdict>,
     pub is_stream: bool,
 }
 
@@ -55,6 +58,7 @@ pub(super) fn documents(settings: &Settings) -> Result<Vec<Documents<'_>>, Strin
             name: &settings.index,
             index: read(&settings.mapping)?,
             judge_mapping,
+            judge_fields: Some(judge_fields),
             is_stream: false,
         });
     }
@@ -63,6 +67,7 @@ pub(super) fn documents(settings: &Settings) -> Result<Vec<Documents<'_>>, Strin
             name: &settings.partitions_index,
             index: read(&settings.partitions_mapping)?,
             judge_mapping: judge_partitions_mapping,
+            judge_fields: None,
             is_stream: settings.data_stream,
         });
     }
@@ -130,6 +135,7 @@ pub(super) fn elasticsearch(
                 name: name.at(now),
                 body: documents.index.clone(),
                 judge_mapping: documents.judge_mapping,
+                judge_fields: documents.judge_fields,
             }),
         });
     }

@@ -70,6 +70,16 @@ impl Room {
     }
 }
 
+/// Judges the room that an answer of `GET <index>` tells, whatever topics there are.
+pub fn judge_fields(answer: &Value) -> Verdict {
+    let indices = answer.as_object().into_iter().flatten();
+    let room = |(index, body): (&String, &Value)| {
+        let limit = limit_of_body(body).unwrap_or(LIMIT_DEFAULT);
+        Some(Room::new(Some(index.clone()), limit, body.get("mappings")?))
+    };
+    judge(&indices.filter_map(room).collect::<Vec<_>>(), None)
+}
+
 /// Judges the index with the least room; `widest` is the topic with the most partitions, and how many it has.
 pub(super) fn judge(rooms: &[Room], widest: Option<(&str, usize)>) -> Verdict {
     let Some(room) = rooms.iter().min_by_key(|room| room.partitions_max()) else {

@@ -26,6 +26,7 @@ mod settings;
 
 pub use admin::{Admin, AdminError, Answer, Method};
 pub use check::{Widest, check};
+pub use fields::judge_fields;
 pub use index_name::{BadIndexName, IndexName, Period};
 pub use mapping::{judge_mapping, judge_partitions_mapping};
 pub use settings::{
