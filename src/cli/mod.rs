@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
             with_runtime(|stop| until(stop, check::run(loaded)))
         }),
         Command::Setup(arguments) => {
-            with_loaded(load_for_setup(&arguments.config), |mut loaded| {
+            with_loaded(load_for_setup(arguments), |mut loaded| {
                 // It asks no mirror host.
                 let is_ours = |key: &str| key.starts_with("sinks") || key.starts_with("kibana");
                 loaded
@@ -144,9 +144,13 @@ fn load(path: &Path) -> Result<Loaded, Exit> {
     config::load(path, &|name| std::env::var(name).ok()).map_err(|problems| refused(&problems))
 }
 
-/// With the credentials of Kibana.
-fn load_for_setup(path: &Path) -> Result<Loaded, Exit> {
-    let loaded = config::load_for_setup(path, &|name| std::env::var(name).ok());
+/// With the credentials of Kibana, or, where nobody is asked, without any.
+fn load_for_setup(arguments: &setup::Arguments) -> Result<Loaded, Exit> {
+    let (path, env) = (&arguments.config, |name: &str| std::env::var(name).ok());
+    let loaded = match arguments.export {
+        Some(_) => config::load_for_export(path, &env),
+        None => config::load_for_setup(path, &env),
+    };
     loaded.map_err(|problems| refused(&problems))
 }
 

@@ -26,7 +26,7 @@ pub struct Arguments {
 
     /// Write everything as files that can be imported by hand, with a README.txt; ask no server
     #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "remove", "alerts"])]
-    export: Option<PathBuf>,
+    pub export: Option<PathBuf>,
 
     /// Take back what setup made, but for indices and data streams
     #[arg(long)]

@@ -11,6 +11,14 @@ use super::section::{At, Reader, Section};
 use super::url::url;
 use crate::sinks::elasticsearch::Credentials;
 
+/// Which of the servers' credentials are read; a command asks for no secret that it does not need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    All,
+    OfSinks,
+    None,
+}
+
 /// User name with password, API key, or nothing.
 pub(super) fn read(section: &Section<'_>) -> Result<Credentials, Reported> {
     let report = section.reader.report;

@@ -1,7 +1,7 @@
 //! In: the `kibana:` section. Out: where `setup` makes dashboards, and how it logs in there.
 //! Never: sends a request; wants a secret of a command that does not ask Kibana.
 
-use super::credentials;
+use super::credentials::{self, Secrets};
 use super::expand::Fault;
 use super::problem::Reported;
 use super::section::{At, Section, optional, value_or};
@@ -26,14 +26,6 @@ pub(super) const KEYS: &[&str] = &[
 
 /// Kibana's own space, whose id stands in no path.
 const DEFAULT_SPACE: &str = "default";
-
-/// Whether the secrets of the section are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrets {
-    Read,
-    /// For commands that do not ask Kibana: `run` on a server need not have its password.
-    Leave,
-}
 
 /// Reads `kibana:`; every problem is reported. `None`: the file has no such section.
 pub(super) fn read(
@@ -61,9 +53,10 @@ fn kibana(section: &Section<'_>, secrets: Secrets) -> Result<KibanaSettings, Rep
     let written = reader.expanded(section.text("proxy"));
     let proxy = reader.refine(written, |text| url(text).map(|_| text.clone()));
     let request_timeout = request_timeout(section);
+    // `run` on a server need not have the password of Kibana.
     let credentials = match secrets {
-        Secrets::Read => credentials::read(section),
-        Secrets::Leave => Ok(Credentials::None),
+        Secrets::All => credentials::read(section),
+        Secrets::OfSinks | Secrets::None => Ok(Credentials::None),
     };
     if let (Ok(address), Ok(credentials)) = (&address, &credentials) {
         let addresses = At {

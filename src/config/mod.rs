@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::credentials::Secrets;
 use crate::collector;
 
 // What is wrong, and where.
@@ -106,7 +107,7 @@ const SCHEMA: &[(&str, &[&str])] = &[
 /// # Errors
 /// The file cannot be read or has problems: all of them.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
-    load_with(path, env, kibana::Secrets::Leave)
+    load_with(path, env, Secrets::OfSinks)
 }
 
 /// `load` with the credentials of Kibana, which only `setup` needs.
@@ -117,13 +118,24 @@ pub fn load_for_setup(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Problems> {
-    load_with(path, env, kibana::Secrets::Read)
+    load_with(path, env, Secrets::All)
+}
+
+/// `load` without the credentials of any server, for what asks none.
+///
+/// # Errors
+/// As `load`.
+pub fn load_for_export(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Problems> {
+    load_with(path, env, Secrets::None)
 }
 
 fn load_with(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-    secrets: kibana::Secrets,
+    secrets: Secrets,
 ) -> Result<Loaded, Problems> {
     let report = problem::Report::new(path);
     let config = read(path, env, &report, secrets);
@@ -164,7 +176,7 @@ fn read(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     report: &problem::Report,
-    secrets: kibana::Secrets,
+    secrets: Secrets,
 ) -> Result<Config, problem::Reported> {
     let root = parse(path, report)?;
     let reader = reader(path, env, report);
@@ -186,7 +198,7 @@ fn read(
     let hosts = hosts::read(&file, &host_defaults.unwrap_or_default());
     let sources = sources::read(&file, &source_defaults.unwrap_or_default(), &hosts);
     let journal = journal::read(&file);
-    let sinks = sinks::read(&file);
+    let sinks = sinks::read(&file, secrets);
     let kibana = kibana::read(&file, secrets);
     Ok(Config {
         file: path.to_owned(),

@@ -4,12 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::credentials::{self, Secrets};
 use super::expand::{Fault, cannot_read};
 use super::problem::Reported;
 use super::section::{At, Section, Written, optional, value_or};
 use super::url::url;
-use super::{Sinks, credentials, layouts};
-use crate::sinks::elasticsearch::{SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings};
+use super::{Sinks, layouts};
+use crate::sinks::elasticsearch::{
+    Credentials, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings,
+};
 
 pub(super) const KEYS: &[&str] = &["elasticsearch", "stdout"];
 pub(super) const ELASTICSEARCH_KEYS: &[&str] = &[
@@ -40,7 +43,7 @@ const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 const MAPPING_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Reads `sinks:`; every problem is reported.
-pub(super) fn read(file: &Section<'_>) -> Result<Sinks, Reported> {
+pub(super) fn read(file: &Section<'_>, secrets: Secrets) -> Result<Sinks, Reported> {
     let mend = "name at least one: elasticsearch: {urls: ['http://127.0.0.1:9200']}, or stdout: {}";
     let report = file.reader.report;
     let Some(section) = file.section("sinks", KEYS).transpose()? else {
@@ -55,14 +58,18 @@ pub(super) fn read(file: &Section<'_>) -> Result<Sinks, Reported> {
     let elasticsearch = section
         .section("elasticsearch", ELASTICSEARCH_KEYS)
         .transpose()
-        .and_then(|section| section.map(|section| elasticsearch(&section)).transpose());
+        .and_then(|section| {
+            section
+                .map(|section| elasticsearch(&section, secrets))
+                .transpose()
+        });
     Ok(Sinks {
         stdout: stdout?.is_some(),
         elasticsearch: elasticsearch?,
     })
 }
 
-fn elasticsearch(section: &Section<'_>) -> Result<Settings, Reported> {
+fn elasticsearch(section: &Section<'_>, secrets: Secrets) -> Result<Settings, Reported> {
     let reader = section.reader;
     let mend = "write ['http://es-node1:9200'] with every node that may be asked";
     let urls = reader.required(urls(section), &section.place, "urls", mend);
@@ -77,7 +84,10 @@ fn elasticsearch(section: &Section<'_>) -> Result<Settings, Reported> {
     let written = reader.expanded(section.text("proxy"));
     let proxy = reader.refine(written, |text| url(text).map(|_| text.clone()));
     let request_timeout = request_timeout(section);
-    let credentials = credentials::read(section);
+    let credentials = match secrets {
+        Secrets::All | Secrets::OfSinks => credentials::read(section),
+        Secrets::None => Ok(Credentials::None),
+    };
     if let (Ok(urls), Ok(credentials)) = (&urls, &credentials) {
         credentials::warn_if_in_the_clear(reader, urls, credentials);
     }

@@ -88,6 +88,23 @@ async fn an_export_asks_nobody_and_has_what_setup_would_send() {
 }
 
 #[tokio::test]
+async fn an_export_needs_no_secret_and_setup_names_those_that_are_not_set() {
+    let (elasticsearch, kibana) = (Server::elasticsearch().await, Server::kibana().await);
+    let machine = Machine::new();
+    let file = machine.config((&elasticsearch, ""), Some((&kibana, "")));
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("SETUP_PASSWORD", "SET_NOWHERE")).unwrap();
+    let folder = machine.folder.path().join("files");
+    let said = setup(&file, &["--export", folder.to_str().unwrap()]).await;
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    let said = setup(&file, &[]).await;
+    assert_eq!(said.code, Some(2), "{}{}", said.out, said.err);
+    for key in ["sinks.elasticsearch.password_env", "kibana.password_env"] {
+        assert!(said.err.contains(key), "{}", said.err);
+    }
+}
+
+#[tokio::test]
 async fn a_second_export_replaces_its_own_files_and_no_other() {
     let elasticsearch = Server::elasticsearch().await;
     let machine = Machine::new();
