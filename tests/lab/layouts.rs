@@ -317,7 +317,7 @@ fn a_data_stream_takes_what_waited_for_it(server: &Elasticsearch) {
     let path = format!("/_index_template/{stream}");
     let (status, answer) = server.request("PUT", &path, Some(&template));
     assert_eq!(status, 200, "{answer}");
-    let first = json!({"@timestamp": "2026-11-20T10:00:00Z", "topic": "made by hand"});
+    let first = json!({"@timestamp": "2020-01-01T00:00:00Z", "topic": "made by hand"});
     let (status, answer) = server.request("PUT", &format!("/{stream}/_create/first"), Some(&first));
     assert_eq!(status, 201, "{answer}");
     assert!(
@@ -339,6 +339,14 @@ fn a_data_stream_takes_what_waited_for_it(server: &Elasticsearch) {
         Ok(documents + 1),
         "and the one by hand"
     );
+    // The one by hand is some years old.
+    config.username = "prune".to_owned();
+    let pruned = config.ask(&["prune", "--older-than", "30d"]);
+    let text = text_of(&pruned);
+    assert_eq!(pruned.status.code(), Some(0), "{text}");
+    let left = format!("{stream} is a data stream: its lifecycle deletes by itself");
+    assert!(text.contains(&left), "{text}");
+    assert_eq!(count(server, &stream), Ok(documents + 1));
     server.request("DELETE", &format!("/_data_stream/{stream}"), None);
 }
 
