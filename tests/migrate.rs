@@ -47,6 +47,22 @@ async fn half_way() -> (Place, Fake, Child) {
     (place, fake, migrate)
 }
 
+/// Kills a migration at the request that the server does not answer.
+async fn kill_where_it_stalls(place: &Place, fake: &Fake, what: &str) {
+    let mut migrate = start(place);
+    until(what, || fake.lock().has_stalled).await;
+    migrate.kill().unwrap();
+    migrate.wait().unwrap();
+}
+
+/// A migration that ends with exit code 0, and what it said.
+#[track_caller]
+fn moved(place: &Place) -> Said {
+    let said = place.output(&["migrate"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    said
+}
+
 #[track_caller]
 fn assert_ends_with(migrate: Child, words: &str) {
     let output = migrate.wait_with_output().unwrap();
@@ -94,8 +110,7 @@ fn assert_whole(fake: &Fake, documents: usize, when: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documents_move_by_a_task_of_the_server_and_a_second_time_there_is_nothing_to_do() {
     let (place, fake) = older().await;
-    let said = place.output(&["migrate"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    let said = moved(&place);
     assert_moved(&fake, DOCUMENTS);
     assert!(said.out.contains("by _reindex, task n1:1"), "{said:?}");
     assert!(
@@ -155,10 +170,7 @@ async fn killed_at_any_request_it_goes_on_or_starts_over_and_every_document_is_t
     {
         let (place, fake) = older().await;
         fake.stall(at, is_done);
-        let mut migrate = start(&place);
-        until(at, || fake.lock().has_stalled).await;
-        migrate.kill().unwrap();
-        migrate.wait().unwrap();
+        kill_where_it_stalls(&place, &fake, at).await;
         assert_whole(&fake, DOCUMENTS, at);
         // A collector that still may write, does.
         let mut documents = DOCUMENTS;
@@ -186,10 +198,7 @@ async fn a_copy_of_a_time_when_documents_still_came_is_not_trusted() {
     let (place, fake) = older().await;
     fake.lock().task_step = 20;
     fake.stall("GET /_tasks/n1", true);
-    let mut migrate = start(&place);
-    until("the task", || fake.lock().has_stalled).await;
-    migrate.kill().unwrap();
-    migrate.wait().unwrap();
+    kill_where_it_stalls(&place, &fake, "the task").await;
     {
         // Somebody lifts the block; documents come and go; the task still copies.
         let mut server = fake.lock();
@@ -201,8 +210,7 @@ async fn a_copy_of_a_time_when_documents_still_came_is_not_trusted() {
             .documents
             .insert("id-later".to_owned(), document(DOCUMENTS));
     }
-    let said = place.output(&["migrate"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    let said = moved(&place);
     assert!(
         said.out
             .contains("deleted consumer_lag_v2, which a migration had begun"),
@@ -217,12 +225,8 @@ async fn a_task_that_a_killed_migration_left_is_waited_for() {
     let (place, fake) = older().await;
     fake.lock().task_step = 20;
     fake.stall("GET /_tasks/n1", true);
-    let mut migrate = start(&place);
-    until("the task", || fake.lock().has_stalled).await;
-    migrate.kill().unwrap();
-    migrate.wait().unwrap();
-    let said = place.output(&["migrate"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    kill_where_it_stalls(&place, &fake, "the task").await;
+    let said = moved(&place);
     assert!(said.out.contains("waiting for task n1:1"), "{said:?}");
     let copies = fake
         .lock()
@@ -315,8 +319,7 @@ async fn a_copy_that_lacks_a_document_or_has_another_is_never_given_the_name() {
 async fn where_topics_cannot_be_counted_in_time_the_counts_in_all_decide() {
     let (place, fake) = older().await;
     fake.stall("POST /consumer_lag_v2/_search", false);
-    let said = place.output(&["migrate"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    let said = moved(&place);
     assert!(
         said.out
             .contains("counted 500 documents in both; not compared by topic: "),
@@ -390,8 +393,7 @@ async fn a_dead_url_before_the_one_that_answers_is_passed_over() {
         &format!("urls: ['http://127.0.0.1:1', '{}']", fake.url),
     );
     fake.lock().seed(INDEX, DOCUMENTS);
-    let said = place.output(&["migrate"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    moved(&place);
     assert_moved(&fake, DOCUMENTS);
 }
 
@@ -399,8 +401,7 @@ async fn a_dead_url_before_the_one_that_answers_is_passed_over() {
 async fn an_answer_that_never_comes_to_the_exchange_of_names_is_looked_for() {
     let (place, fake) = older().await;
     fake.stall("POST /_aliases", true);
-    let said = place.output(&["migrate"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    moved(&place);
     assert_moved(&fake, DOCUMENTS);
 }
 
@@ -432,8 +433,7 @@ async fn indices_and_aliases_of_others_are_left_alone() {
         let index = server.indices.get_mut(INDEX).unwrap();
         index.aliases.insert("lag".to_owned(), json!({}));
     }
-    let said = place.output(&["migrate"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    moved(&place);
     let server = fake.lock();
     assert_eq!(server.indices["consumer_lag_v2"].documents.len(), 3);
     assert_eq!(
