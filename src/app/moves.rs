@@ -108,9 +108,11 @@ fn oldest_unsent(config: &Config) -> Result<Option<DateTime<Utc>>, journal::Erro
     let readers = view.snapshot()?.readers;
     let mut readers = readers.iter();
     let reader = readers.find(|reader| reader.name == elasticsearch::NAME);
-    let record = view.record_after(reader.map_or(0, |reader| reader.position))?;
-    let mut oldest = record
-        .and_then(|body| tick_of(&body))
+    let position = reader.map_or(0, |reader| reader.position);
+    let unsent = view.records(position, 1, usize::MAX)?;
+    let mut oldest = unsent
+        .first()
+        .and_then(|record| tick_of(&record.body))
         .map(|tick| tick - DISORDER_MAX);
     let mut after = 0;
     loop {

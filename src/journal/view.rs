@@ -108,15 +108,6 @@ impl View {
         self.read(|connection| tables::before(connection, since))
     }
 
-    /// The oldest record behind a position; `None`: there is none.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn record_after(&self, position: Position) -> Result<Option<Vec<u8>>, Error> {
-        let read = self.read(|connection| tables::read(connection, position, 1, usize::MAX))?;
-        Ok(read.into_iter().next().map(|record| record.body))
-    }
-
     /// Dead letters with a number above `after`, in their order: at most `letters_max`, and no more once `bytes_max` of bodies are
     /// reached, but one at least if there is one.
     ///
