@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::request::{Body, Request};
 use super::thing::{Found, Thing};
 use crate::finding::Verdict;
-use crate::sinks::elasticsearch::{Answer, Method};
+use crate::sinks::elasticsearch::{Answer, Method, is_partition_field};
 
 /// Fields that a line names; the rest is counted.
 const FIELDS_MAX: usize = 4;
@@ -31,15 +31,11 @@ impl Index {
             templates.any(|template| template.get(name).is_some())
         };
         let is_dynamic = has_template("partitions");
-        let is_partition = |field: &str| {
-            let number = field.strip_prefix('p').unwrap_or_default();
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        };
         let ours = self.body.pointer("/mappings/properties");
         let ours = ours.and_then(Value::as_object).into_iter().flatten();
         let missing = ours.filter(|(field, _)| {
             let known = theirs.get("properties").and_then(|it| it.get(field));
-            known.is_none() && !(is_dynamic && is_partition(field))
+            known.is_none() && !(is_dynamic && is_partition_field(field))
         });
         missing
             .map(|(field, property)| (field.clone(), property.clone()))

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::mapping::is_partition_field;
 use crate::finding::Verdict;
 
 /// The setting that bounds the fields of one index, all topics together.
@@ -51,16 +52,14 @@ impl Room {
 
     fn new(index: Option<String>, limit: usize, mapping: &Value) -> Self {
         let properties = mapping.get("properties").and_then(Value::as_object);
-        let is_partition = |field: &&String| {
-            let number = field.strip_prefix('p').unwrap_or_default();
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        };
         let runtime = mapping.get("runtime").and_then(Value::as_object);
         Self {
             index,
             limit,
             mapped: count(mapping) + runtime.map_or(0, serde_json::Map::len),
-            partitions: properties.map_or(0, |it| it.keys().filter(is_partition).count()),
+            partitions: properties.map_or(0, |it| {
+                it.keys().filter(|field| is_partition_field(field)).count()
+            }),
         }
     }
 

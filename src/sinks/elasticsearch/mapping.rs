@@ -150,6 +150,12 @@ fn judge_partitions(name: &str, mapping: &Value) -> Verdict {
     }
 }
 
+/// Whether a field is the lag of a partition: `p` and its number.
+pub fn is_partition_field(field: &str) -> bool {
+    let number = field.strip_prefix('p').unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// What the mapping says of `p0`, `p1`, ...
 #[derive(Default)]
 struct Partitions<'a> {
@@ -163,8 +169,7 @@ impl<'a> Partitions<'a> {
     fn of(properties: &'a Value) -> Self {
         let mut partitions = Partitions::default();
         for (field, property) in properties.as_object().into_iter().flatten() {
-            let number = field.strip_prefix('p').unwrap_or_default();
-            if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            if !is_partition_field(field) {
                 continue;
             }
             partitions.count += 1;

@@ -28,7 +28,7 @@ pub use admin::{Admin, AdminError, Answer, Method};
 pub use check::{Widest, check};
 pub use fields::judge_fields;
 pub use index_name::{BadIndexName, IndexName, Period};
-pub use mapping::{judge_mapping, judge_partitions_mapping};
+pub use mapping::{is_partition_field, judge_mapping, judge_partitions_mapping};
 pub use settings::{
     Credentials, Layout, SHIPPED_MAPPING, SHIPPED_PARTITIONS_MAPPING, Settings, SettingsError,
 };
